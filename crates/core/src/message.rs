@@ -1,0 +1,62 @@
+//! A message: one JSON object of parameters.
+
+use serde_json::{Map, Value};
+
+/// The longest body of a message in bytes, as of Amazon SQS since 2025.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// One JSON object of parameters, in the order the user wrote them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message(pub Map<String, Value>);
+
+impl Message {
+    /// Reads a body; `None` when it is not a JSON object.
+    pub fn parse(body: &str) -> Option<Message> {
+        match serde_json::from_str(body) {
+            Ok(Value::Object(map)) => Some(Message(map)),
+            _ => None,
+        }
+    }
+
+    /// The body as it is stored and handed to the program in `KINGTIDE_MESSAGE`.
+    pub fn body(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
+    /// The text of a parameter: a string as it is, everything else as JSON.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(value_text)
+    }
+
+    /// `k=v k=v`, as people write a message on the command line.
+    pub fn label(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={}", value_text(value))).collect();
+        pairs.join(" ")
+    }
+
+    /// The same for the same parameters whatever their order: the key under which durations are remembered.
+    /// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>), which must never change between versions.
+    pub fn key(&self) -> i64 {
+        let mut names: Vec<&String> = self.0.keys().collect();
+        names.sort();
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut eat = |bytes: &[u8]| {
+            for byte in bytes.iter().chain(&[0xff]) {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        };
+        for name in names {
+            eat(name.as_bytes());
+            eat(self.0[name].to_string().as_bytes());
+        }
+        hash as i64
+    }
+}
+
+/// A value as it is put into a command line: a string bare, everything else as JSON.
+pub fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,117 @@
+//! A job as it is meant: every default filled in, every name resolved.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::project::params::Params;
+use crate::template::Template;
+
+/// What to run, once for each message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub name: String,
+    /// The program and its arguments. Never empty.
+    pub command: Vec<Template>,
+    /// Relative to the project's folder.
+    pub workdir: Option<String>,
+    pub env: BTreeMap<String, Template>,
+    pub secrets: Vec<Secret>,
+    /// A requirements file, relative to the project's folder.
+    pub python: Option<String>,
+    pub params: Option<Params>,
+    pub resources: Resources,
+    /// Up to here memory doubles after an attempt was killed for want of it.
+    pub memory_max: Option<u64>,
+    /// Of an attempt; none by default.
+    pub timeout: Option<Duration>,
+    /// Of a run; none by default.
+    pub max_duration: Option<Duration>,
+    /// From TERM to KILL.
+    pub stop_timeout: Duration,
+    /// How many failed attempts are followed by another.
+    pub retries: u32,
+    pub backoff: Backoff,
+    /// Exit codes with a meaning of their own; 0 succeeds and every other fails.
+    pub on_exit: BTreeMap<i32, ExitAction>,
+    pub max_workers: Option<u32>,
+    pub tolerate_failures: Tolerance,
+    pub on_crash: OnCrash,
+}
+
+/// What one attempt occupies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resources {
+    /// Thousandths of a core.
+    pub cpu_milli: u32,
+    /// Bytes; `None` is neither reserved nor limited.
+    pub memory: Option<u64>,
+    pub gpus: u32,
+}
+
+/// A value that comes from the environment or a file when it is used and never reaches a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The variable that the program sees.
+    pub name: String,
+    /// A file that holds the value, relative to the project's folder; else the variable of that name.
+    pub file: Option<String>,
+}
+
+/// Delay before a retry: `first · factor^(n-1)`, at most `max`, spread by `± jitter` of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    pub first: Duration,
+    pub factor: f64,
+    pub max: Duration,
+    /// 0 to 1.
+    pub jitter: f64,
+}
+
+/// What an exit code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitAction {
+    Skip,
+    Release,
+    Reject,
+}
+
+/// How many failed tasks a run bears and still succeeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    Count(u64),
+    /// 0 to 100, of all tasks of the run.
+    Percent(f64),
+}
+
+/// What an infrastructure loss does to a task that may have been running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCrash {
+    Retry,
+    Fail,
+}
+
+/// What this machine may give; what is `None` is asked of the machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    pub cpu_milli: Option<u32>,
+    pub memory: Option<u64>,
+    pub gpus: Option<u32>,
+    /// Bytes of log kept per attempt.
+    pub log_limit: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff { first: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(300), jitter: 0.2 }
+    }
+}
+
+impl Tolerance {
+    /// Whether a run of `total` tasks bears `failed` failures.
+    pub fn bears(self, failed: u64, total: u64) -> bool {
+        match self {
+            Tolerance::Count(count) => failed <= count,
+            Tolerance::Percent(percent) => failed as f64 * 100.0 <= percent * total as f64,
+        }
+    }
+}

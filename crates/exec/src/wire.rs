@@ -1,0 +1,149 @@
+//! The keeper's protocol: JSON values, each behind its length as four little-endian bytes, on a Unix stream socket.
+//!
+//! The runtime speaks first (`Hello`), the keeper answers (`Welcome`) with everything it still holds. A keeper obeys the
+//! highest epoch it has ever seen: a `Hello` with a lower one is answered `Refused` and the connection closed, and when a
+//! higher one arrives the older connection is told `Refused` and closed. So a runtime that wakes up late can do nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Raised with every change that an older peer would misread; peers of different versions refuse each other in words.
+pub const VERSION: u32 = 1;
+/// A frame longer than this is a broken peer.
+pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
+/// `run/task/attempt`, as `AttemptId` prints it.
+pub type Attempt = String;
+
+/// What the runtime says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Hello(Hello),
+    Start(Box<Start>),
+    /// How many attempts of a pool may run at once from now on.
+    Limit { pool: String, limit: u32 },
+    /// Hand back what has not started: all of a pool, or of all pools.
+    Withdraw { pool: Option<String> },
+    /// TERM, then KILL after the attempt's `stop_timeout`. Unknown attempts are ignored: they have ended.
+    Stop { attempts: Vec<Attempt>, reason: StopReason },
+    /// These reports are committed; forget them and their work folders.
+    Acknowledge { attempts: Vec<Attempt> },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u32,
+    pub epoch: i64,
+    /// The environment that every attempt inherits before its own variables.
+    pub env: BTreeMap<String, String>,
+    /// Texts that are replaced by `***` in logs.
+    pub secrets: Vec<String>,
+}
+
+/// Run this when the pool has room; in the order of arrival.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Start {
+    pub attempt: Attempt,
+    /// Attempts of one pool are alike in what they occupy; see `Limit`.
+    pub pool: String,
+    /// The pool's limit from now on.
+    pub limit: u32,
+    pub argv: Vec<String>,
+    /// Absolute.
+    pub workdir: String,
+    /// On top of the inherited environment; later wins. `KINGTIDE_RESULT` and `KINGTIDE_OUTPUT` are added by the keeper.
+    pub env: Vec<(String, String)>,
+    /// Bytes; enforced by cgroup where one is writable, else by watching.
+    pub memory: Option<u64>,
+    pub timeout_ms: Option<u64>,
+    pub stop_timeout_ms: u64,
+    /// Absolute path of the log; created with the first byte.
+    pub log: String,
+    pub log_limit: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The run was cancelled.
+    Cancel,
+    /// The runtime leaves and puts the message back.
+    Release,
+    /// The attempt is another's duplicate, or its run was forgotten.
+    Fence,
+    /// The attempt's own `timeout`; never sent, only reported.
+    Timeout,
+}
+
+/// What the keeper says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    Welcome(Welcome),
+    Refused { version: u32, reason: String },
+    /// Said of attempts that outlive 50 ms; those that end sooner are only reported as `Exited`.
+    Started { attempt: Attempt, pid: u32, at_ms: i64 },
+    Exited(Box<Exited>),
+    /// Handed back: these never started.
+    Withdrawn { attempts: Vec<Attempt> },
+    /// Once a second for each running attempt.
+    Sample { attempt: Attempt, usage: Usage },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    pub version: u32,
+    pub pid: u32,
+    /// `v2`, `v1` or `watch`: how memory is limited here.
+    pub limits: String,
+    /// Accepted and not ended: waiting in a pool, or running.
+    pub waiting: Vec<Attempt>,
+    pub running: Vec<Attempt>,
+    /// Ended and not acknowledged; each follows as an `Exited` of its own.
+    pub ended: Vec<Attempt>,
+}
+
+/// An attempt has ended and no process of it is left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exited {
+    pub attempt: Attempt,
+    pub end: End,
+    pub started_ms: i64,
+    pub ended_ms: i64,
+    pub usage: Usage,
+    /// Absolute path of a JSON file the program wrote, if it did.
+    pub result: Option<String>,
+    /// Absolute path of a folder with at least one entry, if there is one.
+    pub output: Option<String>,
+    /// The last lines of the log, at most 2 KiB, when it did not end with 0.
+    pub tail: String,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+    /// Killed because it went beyond its memory limit.
+    OutOfMemory,
+    /// Ended by `Stop` or by its `timeout`, whatever its code was.
+    Stopped(StopReason),
+    /// It could not be started: no such program, not executable, no such folder. The text says why.
+    NotStarted(String),
+    /// It failed while the disk was full: no fault of its own.
+    DiskFull,
+}
+
+/// What the whole process tree has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub cpu_ms: u64,
+    /// Resident now, and at the most, in bytes.
+    pub memory: u64,
+    pub memory_peak: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+}
