@@ -1,1 +1,3 @@
-//! placeholder
+//! Runs a project on this machine: the store, the one loop, its actuators.
+
+pub mod notice;

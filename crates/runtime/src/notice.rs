@@ -1,0 +1,78 @@
+//! What the loop tells whoever watches it. It never waits for the watcher.
+
+use std::time::Duration;
+
+use kingtide_core::id::RunId;
+use kingtide_core::time::Timestamp;
+
+/// Something to show.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// At most every 100 ms, and once at the end.
+    Progress(Progress),
+    /// An attempt that did not succeed, as it happens.
+    Failed(Failure),
+    /// A sentence about the runtime itself: paused for a full disk, draining after Ctrl-C, taken over.
+    Said(String),
+}
+
+/// How a run stands.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    pub now: Timestamp,
+    pub started_at: Timestamp,
+    pub counts: Counts,
+    /// Those whose start is known, oldest first, at most 50.
+    pub running: Vec<Running>,
+    /// How many are leased in all.
+    pub leased: u64,
+    pub remaining: Option<Duration>,
+    /// Nothing new is started any more (first Ctrl-C).
+    pub draining: bool,
+}
+
+/// Tasks of a run by state. `failed` and `rejected` are apart here; the JSON summary adds them up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub total: u64,
+    pub succeeded: u64,
+    pub skipped: u64,
+    pub failed: u64,
+    pub rejected: u64,
+    pub cancelled: u64,
+    /// Leases taken so far, releases and losses included.
+    pub attempts: u64,
+}
+
+impl Counts {
+    /// Tasks that are over, however they ended.
+    pub fn done(&self) -> u64 {
+        self.succeeded + self.skipped + self.failed + self.rejected + self.cancelled
+    }
+}
+
+/// A task whose program is running.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub seq: i64,
+    pub attempt: u32,
+    /// `dest=BOS depth=4`, at most 80 characters.
+    pub label: String,
+    pub started_at: Timestamp,
+    pub memory: u64,
+}
+
+/// An attempt that did not succeed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub run: RunId,
+    pub seq: i64,
+    pub attempt: u32,
+    pub label: String,
+    /// `exit code 1`, `out of memory (limit 2 GiB)`.
+    pub reason: String,
+    /// The last lines of its log.
+    pub tail: String,
+    /// When it is tried again; `None` when this was the last.
+    pub retry_in: Option<Duration>,
+}
