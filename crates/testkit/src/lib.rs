@@ -1,1 +1,3 @@
-//! placeholder
+//! For tests only: the simulator, test projects, the redactor.
+
+pub mod sim;

@@ -1,0 +1,309 @@
+//! What the engine is told (`Event`), what it wants written (`Change`) and done (`Effect`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::id::{AttemptId, RunId, TaskId};
+use crate::project::Job;
+use crate::time::Timestamp;
+
+/// Something that happened. Every event may come late, twice, or for an attempt that is no longer the current one.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A run is to be worked off: a new one, or one that an earlier runtime left.
+    RunOpened(Box<OpenRun>),
+    /// The answer to `Effect::Receive`: the first waiting messages in order, not yet leased.
+    Received(Received),
+    Started { attempt: AttemptId, at: Timestamp },
+    Exited { attempt: AttemptId, exit: Box<Exit> },
+    /// The keeper hands these back; they never started.
+    Withdrawn { attempts: Vec<AttemptId> },
+    /// The answer to `Effect::Collect`.
+    Collected { attempt: AttemptId, collected: Result<Collected, String> },
+    /// The answer to `Effect::Publish`.
+    Published { attempt: AttemptId },
+    /// A keeper answers. `same` is the one that the leases were handed to: what it does not hold, it was never told
+    /// and goes back at no cost; with another keeper it is lost.
+    KeeperFound { holds: BTreeSet<AttemptId>, same: bool },
+    /// The keeper is gone and so is everything it ran.
+    KeeperLost,
+    /// End the run: `late` when its time is up, else because somebody wants it.
+    Cancel { run: RunId, late: bool },
+    /// Start nothing new; what runs goes on.
+    Drain,
+    /// End what runs; its messages go back.
+    Release,
+    /// The time the engine asked for has come.
+    Tick,
+}
+
+/// A run as the store knows it.
+#[derive(Clone, Debug)]
+pub struct OpenRun {
+    pub run: RunId,
+    pub job: Job,
+    /// At most so many attempts at once, whatever the machine has room for.
+    pub workers: Option<u32>,
+    pub deadline: Option<Timestamp>,
+    pub counts: Counts,
+    /// Leased when the earlier runtime went.
+    pub leased: Vec<Leased>,
+    /// Successes whose output is not in its place yet: the attempt and the folder.
+    pub unpublished: Vec<(AttemptId, String)>,
+}
+
+/// A task that an earlier runtime had leased.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leased {
+    pub attempt: AttemptId,
+    pub ledger: Ledger,
+}
+
+/// What a task has been through; what `retries` and the losses are counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Attempts that count against `retries`.
+    pub failures: u32,
+    /// Attempts lost by the infrastructure.
+    pub losses: u32,
+    /// Bytes, when grown after an out-of-memory kill.
+    pub memory: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub run: RunId,
+    /// `Receive::max`: fewer deliveries than this say that no more may go now.
+    pub asked: u32,
+    pub deliveries: Vec<Delivery>,
+    /// When the first of those that wait for their time may go.
+    pub next_visible: Option<Timestamp>,
+}
+
+/// A waiting message, as it is offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub task: TaskId,
+    /// Attempts so far.
+    pub attempts: u32,
+    pub ledger: Ledger,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exit {
+    pub end: End,
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub usage: Usage,
+    /// Absolute paths, when there is something.
+    pub result: Option<String>,
+    pub output: Option<String>,
+    /// The last lines of its log.
+    pub tail: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+    OutOfMemory,
+    /// By its own `timeout`.
+    TimedOut,
+    /// By `Effect::Stop`.
+    Stopped(Stop),
+    /// It could not be started; why, in words.
+    NotStarted(String),
+    /// It failed while the disk was full.
+    DiskFull,
+}
+
+/// Why a running attempt is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Cancel,
+    Release,
+    /// It is not the task's current attempt.
+    Fence,
+}
+
+/// What an attempt's process tree used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_ms: u64,
+    pub memory_peak: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+}
+
+/// What a successful attempt left, read and durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Canonical JSON: an object, or an array of objects.
+    pub result: Option<String>,
+    pub output: Option<Output>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Where it lies now.
+    pub folder: String,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// Tasks of a run by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub total: u64,
+    pub succeeded: u64,
+    pub skipped: u64,
+    pub failed: u64,
+    pub rejected: u64,
+    pub cancelled: u64,
+    /// Attempts that have ended, losses included; what was withdrawn before it started is none.
+    pub attempts: u64,
+}
+
+impl Counts {
+    /// Tasks that are over, however they ended.
+    pub fn done(&self) -> u64 {
+        self.succeeded + self.skipped + self.failed + self.rejected + self.cancelled
+    }
+}
+
+/// Rows to write, in this order, in one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Task(TaskRow),
+    /// The running attempt is known to have started: shown to people, decides nothing.
+    Started { task: TaskId, at: Timestamp },
+    Attempt(Box<AttemptRow>),
+    Result { task: TaskId, body: String },
+    Output { task: TaskId, files: u64, bytes: u64 },
+    Published { task: TaskId },
+    /// Everything of the run that waits is cancelled.
+    CancelWaiting { run: RunId, at: Timestamp },
+    Counts { run: RunId, counts: Counts },
+    RunEnded { run: RunId, state: RunState, late: bool, at: Timestamp },
+}
+
+/// The columns of a task that change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    pub task: TaskId,
+    pub state: Stored,
+    /// Attempts so far, the leased one included.
+    pub attempt: u32,
+    pub ledger: Ledger,
+    /// Of a waiting task: not before.
+    pub visible_at: Option<Timestamp>,
+    /// Of a task that is over.
+    pub ended_at: Option<Timestamp>,
+    /// Of the state, or of the last failure.
+    pub reason: Option<String>,
+    /// The folder of a success whose output is not in its place yet.
+    pub unpublished: Option<String>,
+}
+
+/// The states that rows have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stored {
+    Waiting,
+    Leased,
+    Succeeded,
+    Skipped,
+    Failed,
+    Rejected,
+    Cancelled,
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub attempt: AttemptId,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub exit_code: Option<i32>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+    Skipped,
+    Released,
+    Rejected,
+    TimedOut,
+    OutOfMemory,
+    Lost,
+    Stopped,
+}
+
+/// The states of a run; `Open` until its last task is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    Open,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+/// Something to do once the changes are on disk. Each is keyed by its attempt and kind; doing it twice does no harm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Start(Start),
+    /// Hand back what a pool has not started.
+    Withdraw { pool: Pool },
+    Stop { attempts: Vec<AttemptId>, stop: Stop },
+    /// The keeper may forget this report and reuse its folder.
+    Acknowledge { attempt: AttemptId },
+    /// Read and check what the attempt left.
+    Collect { attempt: AttemptId, result: Option<String>, output: Option<String> },
+    /// Move the output to its place.
+    Publish { attempt: AttemptId, folder: String },
+    /// Tell people about an attempt that did not succeed.
+    Tell(Failure),
+    /// Nothing is left to do: every run is over, or everything is drained.
+    Finished,
+}
+
+/// Start an attempt as soon as its pool has room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub attempt: AttemptId,
+    pub pool: Pool,
+    /// How many of the pool may run at once from now on.
+    pub limit: u32,
+    /// Bytes to limit it to.
+    pub memory: Option<u64>,
+    /// Indices of the GPUs it may use.
+    pub gpus: Vec<u32>,
+}
+
+/// Attempts that occupy the same: of one run, with one size of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pool {
+    pub run: RunId,
+    pub memory: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub attempt: AttemptId,
+    pub reason: String,
+    pub tail: String,
+    pub retry_in: Option<Duration>,
+    /// The task's new state.
+    pub state: Stored,
+}
+
+/// A read that the engine wants answered within the same transaction, before anything is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receive {
+    pub run: RunId,
+    pub max: u32,
+}

@@ -1,0 +1,178 @@
+//! A run: opened, cancelled, ended; and the times at which it wants to be looked at.
+
+use super::event::{Change, Counts, Effect, OpenRun, Pool, RunState, Stop};
+use super::task::State;
+use super::window::Pace;
+use super::{Engine, PoolState, Step, Supply, Task};
+use crate::id::RunId;
+use crate::project::{Job, Resources};
+use crate::time::Timestamp;
+
+/// A run being worked off. Its waiting messages are in the store; here are only their numbers.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) job: Job,
+    pub(super) workers: u32,
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) counts: Counts,
+    pub(super) ending: Option<Ending>,
+    pub(super) pace: Pace,
+    /// The store has offered all that may go now.
+    pub(super) exhausted: bool,
+    /// When the first of those that wait for their time may go.
+    pub(super) next_visible: Option<Timestamp>,
+    /// The next in order did not fit; nothing behind it starts before it does.
+    pub(super) blocked: Option<Resources>,
+    /// The counts have changed since they were last written.
+    pub(super) dirty: bool,
+}
+
+/// Why a run ends before all its tasks are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Cancelled,
+    /// Beyond its `max_duration`.
+    Late,
+}
+
+impl Run {
+    pub(super) fn resources(&self, memory: Option<u64>) -> Resources {
+        Resources { memory: memory.or(self.job.resources.memory), ..self.job.resources }
+    }
+}
+
+impl Engine {
+    pub(super) fn on_run_opened(&mut self, now: Timestamp, open: OpenRun, step: &mut Step) {
+        let workers = [open.workers, open.job.max_workers].into_iter().flatten().min().unwrap_or(u32::MAX);
+        for leased in &open.leased {
+            let pool = Pool { run: open.run, memory: leased.ledger.memory };
+            let resources = Resources { memory: pool.memory.or(open.job.resources.memory), ..open.job.resources };
+            let gpus = self.packing.take(resources);
+            let state = self.pools.entry(pool).or_insert(PoolState { active: 0, placed: 0 });
+            state.active += 1;
+            state.placed += 1;
+            let attempt = leased.attempt;
+            let task = Task {
+                state: State::Leased,
+                attempt: attempt.number,
+                ledger: leased.ledger,
+                pool,
+                gpus,
+                exit: None,
+            };
+            self.tasks.insert(attempt.task, task);
+        }
+        for (attempt, folder) in &open.unpublished {
+            let task = Task {
+                state: State::Publishing,
+                attempt: attempt.number,
+                ledger: Default::default(),
+                pool: Pool { run: open.run, memory: None },
+                gpus: Vec::new(),
+                exit: None,
+            };
+            self.tasks.insert(attempt.task, task);
+            step.effects.push(Effect::Publish { attempt: *attempt, folder: folder.clone() });
+        }
+        let run = Run {
+            job: open.job,
+            workers: workers.max(1),
+            deadline: open.deadline,
+            counts: open.counts,
+            ending: None,
+            pace: Pace::default(),
+            exhausted: false,
+            next_visible: None,
+            blocked: None,
+            dirty: false,
+        };
+        self.finished = false;
+        self.runs.insert(open.run, run);
+        self.on_time(now, step);
+    }
+
+    /// Ends a run early: what waits is cancelled, what runs is stopped.
+    pub(super) fn cancel(&mut self, now: Timestamp, id: RunId, late: bool, step: &mut Step) {
+        let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).filter(|(_, task)| !task.is_counted()).count();
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.ending.is_some() {
+            return;
+        }
+        run.ending = Some(if late { Ending::Late } else { Ending::Cancelled });
+        let waiting = run.counts.total - run.counts.done() - held as u64;
+        if waiting > 0 {
+            run.counts.cancelled += waiting;
+            run.dirty = true;
+            step.changes.push(Change::CancelWaiting { run: id, at: now });
+        }
+        run.exhausted = true;
+        run.next_visible = None;
+        run.blocked = None;
+        let pools = self.pools.keys().filter(|pool| pool.run == id);
+        step.effects.extend(pools.map(|pool| Effect::Withdraw { pool: *pool }));
+        let attempts = self.leased_attempts(|run| run == id);
+        if !attempts.is_empty() {
+            step.effects.push(Effect::Stop { attempts, stop: Stop::Cancel });
+        }
+    }
+
+    /// What is due by the clock alone.
+    pub(super) fn on_time(&mut self, now: Timestamp, step: &mut Step) {
+        let late: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.ending.is_none() && run.deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.cancel(now, id, true, step);
+        }
+        for run in self.runs.values_mut() {
+            if run.ending.is_none() && run.next_visible.is_some_and(|at| at <= now) {
+                run.next_visible = None;
+                run.exhausted = false;
+            }
+        }
+        self.shrink_windows(now, step);
+    }
+
+    /// Ends the runs whose last task is over; says so when nothing is left.
+    pub(super) fn close_runs(&mut self, now: Timestamp, step: &mut Step) {
+        let ids: Vec<RunId> = self.runs.keys().copied().collect();
+        for id in ids {
+            let run = self.runs.get_mut(&id).expect("its key was just read");
+            if std::mem::take(&mut run.dirty) {
+                step.changes.push(Change::Counts { run: id, counts: run.counts });
+            }
+            let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).next().is_some();
+            if run.counts.done() < run.counts.total || held {
+                continue;
+            }
+            let failed = run.counts.failed + run.counts.rejected;
+            let late = run.ending == Some(Ending::Late);
+            let state = if run.ending == Some(Ending::Cancelled) && run.counts.cancelled > 0 {
+                RunState::Cancelled
+            } else if run.job.tolerate_failures.bears(failed, run.counts.total) && !(late && run.counts.cancelled > 0) {
+                RunState::Succeeded
+            } else {
+                RunState::Failed
+            };
+            step.changes.push(Change::RunEnded { run: id, state, late: late && run.counts.cancelled > 0, at: now });
+            self.runs.remove(&id);
+        }
+        let drained = self.supply != Supply::Open && self.tasks.is_empty();
+        if (self.runs.is_empty() || drained) && !self.finished {
+            self.finished = true;
+            step.effects.push(Effect::Finished);
+        }
+    }
+
+    pub(super) fn run_wakeup(&self, id: RunId, run: &Run) -> Option<Timestamp> {
+        if run.ending.is_some() {
+            return None;
+        }
+        let visible = if self.supply == Supply::Open { run.next_visible } else { None };
+        let review = self.review_at(id);
+        [run.deadline, visible, review].into_iter().flatten().min()
+    }
+}

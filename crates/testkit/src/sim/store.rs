@@ -1,0 +1,158 @@
+//! The model store: rows as the real one has them, and the invariants on what is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kingtide_core::engine::event::{
+    Change, Counts, Delivery, Leased, Ledger, Receive, Received, RunState, Stored, TaskRow,
+};
+use kingtide_core::engine::retry::MAX_LOSSES;
+use kingtide_core::id::{AttemptId, RunId, TaskId};
+use kingtide_core::project::Job;
+use kingtide_core::time::Timestamp;
+
+use super::Mutation;
+
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    run: RunId,
+    pub(super) rows: BTreeMap<TaskId, TaskRow>,
+    pub(super) counts: Counts,
+    state: RunState,
+    published: BTreeSet<TaskId>,
+    results: BTreeSet<TaskId>,
+    /// Every attempt whose end was written.
+    attempts: BTreeSet<AttemptId>,
+}
+
+impl Store {
+    pub(super) fn new(run: RunId, tasks: i64, _seed: u64) -> Store {
+        let row = |seq| TaskRow {
+            task: run.task(seq),
+            state: Stored::Waiting,
+            attempt: 0,
+            ledger: Ledger::default(),
+            visible_at: None,
+            ended_at: None,
+            reason: None,
+            unpublished: None,
+        };
+        Store {
+            run,
+            rows: (1..=tasks).map(|seq| (run.task(seq), row(seq))).collect(),
+            counts: Counts { total: tasks as u64, ..Counts::default() },
+            state: RunState::Open,
+            published: BTreeSet::new(),
+            results: BTreeSet::new(),
+            attempts: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state != RunState::Open
+    }
+
+    pub(super) fn write(&mut self, changes: &[Change], mutation: Mutation, seed: u64) {
+        for change in changes {
+            match change {
+                Change::Task(row) => self.write_task(row, mutation, seed),
+                Change::Started { .. } => {}
+                Change::Attempt(row) => {
+                    let new = self.attempts.insert(row.attempt);
+                    assert!(new, "seed {seed}: the end of {} was written twice", row.attempt);
+                }
+                Change::Result { task, .. } => {
+                    let new = self.results.insert(*task);
+                    assert!(new, "seed {seed}: a second result of {task}");
+                }
+                Change::Output { .. } => {}
+                Change::Published { task } => {
+                    assert!(self.published.contains(task), "seed {seed}: {task} is said to be published and is not");
+                    self.rows.get_mut(task).expect("a known task").unpublished = None;
+                }
+                Change::CancelWaiting { .. } => {
+                    for row in self.rows.values_mut().filter(|row| row.state == Stored::Waiting) {
+                        row.state = Stored::Cancelled;
+                    }
+                }
+                Change::Counts { counts, .. } => self.counts = *counts,
+                Change::RunEnded { state, .. } => {
+                    assert_eq!(self.state, RunState::Open, "seed {seed}: the run ended twice");
+                    self.state = *state;
+                }
+            }
+        }
+    }
+
+    fn write_task(&mut self, row: &TaskRow, mutation: Mutation, seed: u64) {
+        if mutation == Mutation::ForgetLease && row.state == Stored::Leased && row.task.seq % 2 == 0 {
+            return;
+        }
+        if mutation == Mutation::LoseRetry && row.state == Stored::Waiting && row.ledger.failures > 0 {
+            return;
+        }
+        let before = &self.rows[&row.task];
+        let legal = match (before.state, row.state) {
+            (Stored::Waiting, Stored::Leased) => row.attempt == before.attempt + 1,
+            (Stored::Leased, Stored::Leased) => false,
+            (Stored::Leased, _) => row.attempt == before.attempt,
+            _ => false,
+        };
+        assert!(legal, "seed {seed}: {before:?} cannot become {row:?}");
+        self.rows.insert(row.task, row.clone());
+    }
+
+    pub(super) fn receive(&self, receive: Receive, now: Timestamp) -> Received {
+        assert!(receive.max > 0, "asked for nothing");
+        let waiting = || self.rows.values().filter(|row| row.state == Stored::Waiting);
+        let ready = waiting().filter(|row| row.visible_at.is_none_or(|at| at <= now)).take(receive.max as usize);
+        let deliveries =
+            ready.map(|row| Delivery { task: row.task, attempts: row.attempt, ledger: row.ledger }).collect();
+        let next_visible = waiting().filter_map(|row| row.visible_at).filter(|at| *at > now).min();
+        Received { run: receive.run, asked: receive.max, deliveries, next_visible }
+    }
+
+    pub(super) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
+        let attempt = |row: &TaskRow| row.task.attempt(row.attempt);
+        let leased = self.rows.values().filter(|row| row.state == Stored::Leased);
+        let unpublished =
+            self.rows.values().filter_map(|row| Some((attempt(row), row.unpublished.clone()?)));
+        (
+            leased.map(|row| Leased { attempt: attempt(row), ledger: row.ledger }).collect(),
+            unpublished.collect(),
+        )
+    }
+
+    pub(super) fn publish(&mut self, attempt: AttemptId, seed: u64) {
+        let row = &self.rows[&attempt.task];
+        let committed = row.state == Stored::Succeeded && row.attempt == attempt.number;
+        assert!(committed, "seed {seed}: {attempt} is published without its committed success");
+        self.published.insert(attempt.task);
+    }
+
+    pub(super) fn assert_drained(&self, seed: u64, job: &Job) {
+        let of = |state| self.rows.values().filter(|row| row.state == state).count() as u64;
+        assert_eq!(of(Stored::Waiting) + of(Stored::Leased), 0, "seed {seed}: tasks are left\n{self:#?}");
+        let counted = [
+            (self.counts.succeeded, Stored::Succeeded),
+            (self.counts.skipped, Stored::Skipped),
+            (self.counts.failed, Stored::Failed),
+            (self.counts.rejected, Stored::Rejected),
+            (self.counts.cancelled, Stored::Cancelled),
+        ];
+        for (count, state) in counted {
+            assert_eq!(count, of(state), "seed {seed}: the counts of {state:?} are off\n{self:#?}");
+        }
+        assert_eq!(self.counts.attempts, self.attempts.len() as u64, "seed {seed}: attempts are miscounted");
+        assert_eq!(self.counts.total, self.rows.len() as u64, "seed {seed}: tasks were lost in run {}", self.run);
+        for row in self.rows.values() {
+            assert!(row.ledger.failures <= job.retries + 1, "seed {seed}: {} was retried too often", row.task);
+            assert!(row.ledger.losses <= MAX_LOSSES, "seed {seed}: {} was lost too often", row.task);
+            assert!(row.unpublished.is_none(), "seed {seed}: the output of {} is not in its place", row.task);
+            let failed_early = row.state == Stored::Failed
+                && row.ledger.failures <= job.retries
+                && row.ledger.losses < MAX_LOSSES
+                && job.on_crash == kingtide_core::project::OnCrash::Retry;
+            assert!(!failed_early, "seed {seed}: {} failed with retries left\n{row:#?}", row.task);
+        }
+    }
+}
