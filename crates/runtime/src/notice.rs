@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kingtide_core::engine::event::Stored;
 use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
 
@@ -75,4 +76,6 @@ pub struct Failure {
     pub tail: String,
     /// When it is tried again; `None` when this was the last.
     pub retry_in: Option<Duration>,
+    /// What the task is now.
+    pub state: Stored,
 }

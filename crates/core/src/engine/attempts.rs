@@ -125,6 +125,8 @@ impl Engine {
     ) -> Result<(), IllegalTransition> {
         for attempt in attempts {
             let cancelled = self.runs.get(&attempt.task.run).is_some_and(|run| run.ending.is_some());
+            // Whoever's it is, it never started, and the keeper may forget it.
+            step.effects.push(Effect::Acknowledge { attempt: *attempt });
             let Some(task) = self.current(*attempt) else { continue };
             if task.state != State::Leased {
                 continue;

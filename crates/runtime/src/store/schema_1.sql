@@ -7,14 +7,15 @@ CREATE TABLE lease (
     pid           INTEGER NOT NULL,
     process_start INTEGER NOT NULL,          -- clock ticks after boot, /proc/PID/stat field 22
     boot          TEXT NOT NULL,             -- /proc/sys/kernel/random/boot_id
-    renewed_at    INTEGER NOT NULL
+    renewed_at    INTEGER NOT NULL,
+    keeper        TEXT                       -- the keeper the leases were handed to: pid and start
 ) STRICT;
 
 CREATE TABLE run (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     job         TEXT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('loading', 'open', 'succeeded', 'failed', 'cancelled')),
-    reason      TEXT,                        -- why it failed or was cancelled, in words
+    state       TEXT NOT NULL CHECK (state IN ('open', 'succeeded', 'failed', 'cancelled')),
+    late        INTEGER NOT NULL DEFAULT 0,  -- it was ended by its max_duration
     source      TEXT NOT NULL,               -- where its messages came from, in words
     retry_of    INTEGER,                     -- the run whose failures it repeats
     created_at  INTEGER NOT NULL,
@@ -26,7 +27,7 @@ CREATE TABLE run (
     failed      INTEGER NOT NULL DEFAULT 0,
     rejected    INTEGER NOT NULL DEFAULT 0,
     cancelled   INTEGER NOT NULL DEFAULT 0,
-    attempts    INTEGER NOT NULL DEFAULT 0   -- leases taken, releases and losses included
+    attempts    INTEGER NOT NULL DEFAULT 0   -- attempts that have ended, losses included
 ) STRICT;
 
 -- The body of a message, written once.
@@ -42,7 +43,7 @@ CREATE TABLE task (
     run        INTEGER NOT NULL,
     seq        INTEGER NOT NULL,
     state      TEXT NOT NULL CHECK (state IN
-                 ('waiting', 'leased', 'collecting', 'succeeded', 'skipped', 'failed', 'rejected', 'cancelled')),
+                 ('waiting', 'leased', 'succeeded', 'skipped', 'failed', 'rejected', 'cancelled')),
     key        INTEGER NOT NULL,             -- of the parameters: durations are remembered under it
     predicted  INTEGER NOT NULL DEFAULT 0,   -- milliseconds; the longest goes first
     visible_at INTEGER,                      -- waiting until then
@@ -58,7 +59,7 @@ CREATE TABLE task (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_ready ON task (run, predicted DESC, seq) WHERE state = 'waiting' AND visible_at IS NULL;
 CREATE INDEX task_delayed ON task (run, visible_at) WHERE state = 'waiting' AND visible_at IS NOT NULL;
-CREATE INDEX task_active ON task (run, seq) WHERE state IN ('leased', 'collecting') OR unpublished IS NOT NULL;
+CREATE INDEX task_active ON task (run, seq) WHERE state = 'leased' OR unpublished IS NOT NULL;
 
 -- An attempt that has ended.
 CREATE TABLE attempt (

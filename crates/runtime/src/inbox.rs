@@ -1,0 +1,35 @@
+//! Everything that reaches the loop, on one channel.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use kingtide_core::engine::Event;
+use kingtide_exec::wire::Report;
+
+use crate::control::Wish;
+
+/// The most that one transaction takes in.
+const BATCH: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    Event(Event),
+    /// From the keeper that was connected as number `.0`.
+    Report(u64, Report),
+    /// That keeper's connection is gone.
+    KeeperGone(u64),
+    Signal(i32),
+    Wish(Wish),
+    /// Something to tell people; the loop can do nothing about it.
+    Trouble(String),
+}
+
+/// Waits for the first, takes what else is there; empty when the time is up.
+pub(crate) fn next_batch(inbox: &Receiver<Inbound>, wait: Duration) -> Vec<Inbound> {
+    let first = match inbox.recv_timeout(wait) {
+        Ok(first) => first,
+        Err(RecvTimeoutError::Timeout) => return Vec::new(),
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the loop holds a sender itself"),
+    };
+    std::iter::once(first).chain(inbox.try_iter()).take(BATCH).collect()
+}

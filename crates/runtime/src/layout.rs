@@ -1,0 +1,59 @@
+//! Where things lie in a project's folder.
+
+use std::path::{Path, PathBuf};
+
+use kingtide_core::id::{AttemptId, RunId, TaskId};
+
+/// The folders and files below `.kingtide/`.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    project: PathBuf,
+    root: PathBuf,
+}
+
+/// `retrain-12`: what people call a run, and its folders.
+pub fn run_name(job: &str, run: RunId) -> String {
+    format!("{job}-{run}")
+}
+
+impl Layout {
+    /// `project` is the folder of `kingtide.toml`.
+    pub fn new(project: &Path) -> Layout {
+        let project = std::path::absolute(project).unwrap_or_else(|_| project.to_owned());
+        Layout { root: project.join(".kingtide"), project }
+    }
+
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// `.kingtide`
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.root.join("kingtide.db")
+    }
+
+    pub fn logs(&self, job: &str, run: RunId) -> PathBuf {
+        self.root.join("logs").join(run_name(job, run))
+    }
+
+    pub fn log(&self, job: &str, attempt: AttemptId) -> PathBuf {
+        self.logs(job, attempt.task.run).join(format!("{}.{}.log", attempt.task.seq, attempt.number))
+    }
+
+    pub fn outputs(&self, job: &str, run: RunId) -> PathBuf {
+        self.root.join("outputs").join(run_name(job, run))
+    }
+
+    pub fn output(&self, job: &str, task: TaskId) -> PathBuf {
+        self.outputs(job, task.run).join(task.seq.to_string())
+    }
+
+    /// Messages too long for an environment variable, while their run is open.
+    pub fn messages(&self, run: RunId) -> PathBuf {
+        self.root.join("messages").join(run.to_string())
+    }
+}

@@ -1,0 +1,176 @@
+//! A runtime: holds the project's lease, makes runs and works them off.
+//!
+//! `turn.rs` is the loop, `actuators.rs` does what it decides.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use kingtide_core::engine::event::{Counts, RunState};
+use kingtide_core::engine::packing::Capacity;
+use kingtide_core::engine::{Event, IllegalTransition};
+use kingtide_core::id::RunId;
+use kingtide_core::message::Message;
+use kingtide_core::project::{Job, Project};
+use kingtide_core::time::Timestamp;
+
+use crate::layout::Layout;
+use crate::notice::{self, Notice};
+use crate::store::{LeaseError, NewRun, Store, StoreError};
+use crate::turn;
+use crate::{process, progress, store};
+
+/// The one runtime of a project, for as long as it lives.
+#[derive(Debug)]
+pub struct Runtime {
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
+}
+
+/// How a run is to be worked off.
+#[derive(Clone, Debug)]
+pub struct ExecuteOptions {
+    /// At most so many attempts at once.
+    pub workers: Option<u32>,
+    /// What this machine gives.
+    pub capacity: Capacity,
+    /// Where environments are cached: `~/.cache`.
+    pub cache: PathBuf,
+    /// This program, which is also the keeper.
+    pub executable: PathBuf,
+}
+
+/// What a run came to in this runtime.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub state: RunState,
+    /// Ended by its `max_duration`.
+    pub late: bool,
+    pub counts: notice::Counts,
+    pub wall: Duration,
+    /// How memory was limited: `v2`, `v1` or `watch`.
+    pub limits: String,
+}
+
+/// Why the project cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+}
+
+/// Why a run cannot go on. What was committed stays; `--resume` goes on with it.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the run {0} is over or unknown")]
+    NotOpen(RunId),
+    #[error("the secret `{name}` cannot be read: {why}")]
+    Secret { name: String, why: String },
+    #[error("the Python environment of `{job}` cannot be made")]
+    Python { job: String, #[source] source: crate::python::PythonError },
+    #[error("cannot make the folder `{path}`")]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("the keeper of the programs cannot be reached")]
+    Keeper(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot prepare the runtime")]
+    Prepare(#[source] std::io::Error),
+    /// A bug of ours, or somebody else's writing in the database.
+    #[error("the engine met an event it cannot go on from; nothing of it was written")]
+    Illegal(#[from] IllegalTransition),
+}
+
+impl Runtime {
+    /// Takes the lease of the project in this folder.
+    ///
+    /// # Errors
+    /// When another runtime lives, or the database cannot be used.
+    pub fn open(project: &Path) -> Result<Runtime, OpenError> {
+        let layout = Layout::new(project);
+        let mut store = Store::open(layout.root())?;
+        store.take_lease(now(), &process::ours(), process::is_alive)?;
+        Ok(Runtime { store, layout })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Makes a run of these messages; they are durable when it returns.
+    pub fn submit<E>(
+        &mut self,
+        job: &Job,
+        source: &str,
+        messages: impl Iterator<Item = Result<Message, E>>,
+    ) -> Result<Result<RunId, E>, RunError> {
+        let new = NewRun { job: &job.name, source, retry_of: None, max_duration: job.max_duration };
+        Ok(self.store.submit(now(), &new, messages)?)
+    }
+
+    /// Makes a run of what did not succeed in another; `None` when everything did.
+    pub fn retry(&mut self, job: &Job, of: RunId) -> Result<Option<RunId>, RunError> {
+        let source = format!("what failed in {}", crate::layout::run_name(&job.name, of));
+        let new = NewRun { job: &job.name, source: &source, retry_of: Some(of), max_duration: job.max_duration };
+        Ok(self.store.retry(now(), of, &new)?)
+    }
+
+    /// The newest run of a job that is not over.
+    pub fn unfinished(&self, job: &str) -> Result<Option<RunId>, RunError> {
+        Ok(self.store.unfinished(job)?)
+    }
+
+    /// Works off a run until it is over, or until a signal drains it. SIGINT drains, a second one and SIGTERM put back what runs.
+    ///
+    /// # Errors
+    /// What keeps it from going on; above all `StoreError::Fenced` when another runtime has taken over.
+    pub fn execute(
+        &mut self,
+        run: RunId,
+        job: &Job,
+        project: &Project,
+        options: &ExecuteOptions,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<Ended, RunError> {
+        self.work_off(run, job, project, options, Vec::new(), observe)
+    }
+
+    /// Ends a run that no runtime works on: what waits is cancelled, what still runs is stopped.
+    pub fn cancel(
+        &mut self,
+        run: RunId,
+        job: &Job,
+        project: &Project,
+        options: &ExecuteOptions,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<Ended, RunError> {
+        self.work_off(run, job, project, options, vec![Event::Cancel { run, late: false }], observe)
+    }
+
+    fn work_off(
+        &mut self,
+        run: RunId,
+        job: &Job,
+        project: &Project,
+        options: &ExecuteOptions,
+        first: Vec<Event>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<Ended, RunError> {
+        let began = Instant::now();
+        let worked = turn::work_off(self, run, job, project, options, first, observe)?;
+        let (_, state, late) = self.store.run(run)?.ok_or(RunError::NotOpen(run))?;
+        if state != RunState::Open {
+            self.store.remember(run)?;
+        }
+        self.store.give_lease_back()?;
+        let counts: Counts = worked.counts;
+        Ok(Ended { state, late, counts: progress::shown(counts), wall: began.elapsed(), limits: worked.limits })
+    }
+}
+
+/// The time, where the core is handed it.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

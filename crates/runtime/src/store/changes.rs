@@ -1,0 +1,153 @@
+//! One transaction: the engine's changes and the reads it asks for between them, committed at once or not at all.
+
+use kingtide_core::engine::event::{AttemptRow, Change, Counts, TaskRow};
+use kingtide_core::id::{RunId, TaskId};
+use kingtide_core::time::Timestamp;
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use super::{Store, StoreError, text};
+
+/// An open transaction of the lease's holder. Dropped without `commit`, nothing has happened.
+pub struct Batch<'a> {
+    pub(super) tx: Transaction<'a>,
+}
+
+impl Store {
+    /// Begins a transaction, if the lease is still ours.
+    ///
+    /// # Errors
+    /// `StoreError::Fenced` when another runtime has taken over.
+    pub fn begin(&mut self) -> Result<Batch<'_>, StoreError> {
+        let ours = self.epoch;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: i64 = tx.prepare_cached("SELECT epoch FROM lease")?.query_row([], |row| row.get(0))?;
+        if found != ours {
+            return Err(StoreError::Fenced { ours, found });
+        }
+        Ok(Batch { tx })
+    }
+}
+
+impl Batch<'_> {
+    /// Makes everything durable: one flush.
+    pub fn commit(self) -> Result<(), StoreError> {
+        Ok(self.tx.commit()?)
+    }
+
+    pub fn renew_lease(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.tx.prepare_cached("UPDATE lease SET renewed_at = ?1")?.execute([now.0])?;
+        Ok(())
+    }
+
+    /// Notes which keeper the leases are handed to from now on.
+    pub fn note_keeper(&self, keeper: &str) -> Result<(), StoreError> {
+        self.tx.prepare_cached("UPDATE lease SET keeper = ?1")?.execute([keeper])?;
+        Ok(())
+    }
+
+    pub fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
+        changes.iter().try_for_each(|change| self.write_one(change))
+    }
+
+    fn write_one(&self, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::Task(row) => self.task(row),
+            Change::Started { task, at } => {
+                let sql = "UPDATE task SET started_at = ?3 WHERE run = ?1 AND seq = ?2";
+                self.execute(sql, params![task.run.0, task.seq, at.0])
+            }
+            Change::Attempt(row) => self.attempt(row),
+            Change::Result { task, body } => {
+                let sql = "INSERT OR REPLACE INTO result (run, seq, body) VALUES (?1, ?2, ?3)";
+                self.execute(sql, params![task.run.0, task.seq, body])
+            }
+            Change::Output { task, files, bytes } => {
+                let sql = "INSERT OR REPLACE INTO output (run, seq, files, bytes) VALUES (?1, ?2, ?3, ?4)";
+                self.execute(sql, params![task.run.0, task.seq, *files as i64, *bytes as i64])
+            }
+            Change::Published { task } => self.published(*task),
+            Change::CancelWaiting { run, at } => {
+                let sql = "UPDATE task SET state = 'cancelled', visible_at = NULL, ended_at = ?2, reason = 'cancelled'
+                           WHERE run = ?1 AND state = 'waiting'";
+                self.execute(sql, params![run.0, at.0])
+            }
+            Change::Counts { run, counts } => self.counts(*run, counts),
+            Change::RunEnded { run, state, late, at } => {
+                let sql = "UPDATE run SET state = ?2, late = ?3, ended_at = ?4 WHERE id = ?1";
+                self.execute(sql, params![run.0, text::run_state(*state), late, at.0])
+            }
+        }
+    }
+
+    fn task(&self, row: &TaskRow) -> Result<(), StoreError> {
+        let sql = "UPDATE task SET state = ?3, attempt = ?4, failures = ?5, losses = ?6, memory = ?7, visible_at = ?8,
+                          ended_at = ?9, reason = ?10, unpublished = ?11, started_at = NULL
+                   WHERE run = ?1 AND seq = ?2";
+        self.execute(
+            sql,
+            params![
+                row.task.run.0,
+                row.task.seq,
+                text::stored(row.state),
+                row.attempt,
+                row.ledger.failures,
+                row.ledger.losses,
+                row.ledger.memory.map(|bytes| bytes as i64),
+                row.visible_at.map(|at| at.0),
+                row.ended_at.map(|at| at.0),
+                row.reason,
+                row.unpublished,
+            ],
+        )
+    }
+
+    fn attempt(&self, row: &AttemptRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO attempt (run, seq, number, outcome, reason, exit_code, started_at, ended_at, cpu_ms,
+                                        memory_peak, read_bytes, written_bytes)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        self.execute(
+            sql,
+            params![
+                row.attempt.task.run.0,
+                row.attempt.task.seq,
+                row.attempt.number,
+                text::outcome(row.outcome),
+                row.reason,
+                row.exit_code,
+                row.started_at.map(|at| at.0),
+                row.ended_at.0,
+                row.usage.cpu_ms as i64,
+                row.usage.memory_peak as i64,
+                row.usage.read_bytes as i64,
+                row.usage.written_bytes as i64,
+            ],
+        )
+    }
+
+    fn published(&self, task: TaskId) -> Result<(), StoreError> {
+        let sql = "UPDATE task SET unpublished = NULL WHERE run = ?1 AND seq = ?2";
+        self.execute(sql, params![task.run.0, task.seq])
+    }
+
+    fn counts(&self, run: RunId, counts: &Counts) -> Result<(), StoreError> {
+        let sql = "UPDATE run SET succeeded = ?2, skipped = ?3, failed = ?4, rejected = ?5, cancelled = ?6, attempts = ?7
+                   WHERE id = ?1";
+        self.execute(
+            sql,
+            params![
+                run.0,
+                counts.succeeded as i64,
+                counts.skipped as i64,
+                counts.failed as i64,
+                counts.rejected as i64,
+                counts.cancelled as i64,
+                counts.attempts as i64,
+            ],
+        )
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.tx.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may write: one row with an epoch. A runtime that was stopped and wakes up late finds its epoch gone, and nothing of
+//! what it does is committed.
+
+use std::time::Duration;
+
+use kingtide_core::time::Timestamp;
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+
+use super::{Store, StoreError};
+
+/// A live holder that has not renewed for so long is taken for stopped.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often the holder renews.
+pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(4);
+
+/// The process that holds the lease, as the kernel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub pid: u32,
+    /// Clock ticks after boot: a number taken by another process later has another.
+    pub process_start: u64,
+    pub boot: String,
+}
+
+/// Why the lease could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    #[error("another Kingtide (process {pid}) is working on this project")]
+    Busy { pid: u32 },
+    #[error("cannot take the lease of the project")]
+    Store(#[source] StoreError),
+}
+
+impl Store {
+    /// Takes the lease, unless a holder lives and has renewed lately. `alive` says whether a holder is still the process
+    /// it was; it is asked at most once.
+    pub fn take_lease(
+        &mut self,
+        now: Timestamp,
+        us: &Holder,
+        alive: impl FnOnce(&Holder) -> bool,
+    ) -> Result<(), LeaseError> {
+        let failed = |error: rusqlite::Error| LeaseError::Store(error.into());
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let query = "SELECT epoch, pid, process_start, boot, renewed_at FROM lease";
+        let held = tx.query_row(query, [], |row| {
+            let holder = Holder { pid: row.get(1)?, process_start: row.get::<_, i64>(2)? as u64, boot: row.get(3)? };
+            Ok((row.get::<_, i64>(0)?, holder, Timestamp(row.get(4)?)))
+        });
+        let held = held.optional().map_err(failed)?;
+        let epoch = match held {
+            None => 1,
+            Some((epoch, holder, renewed_at)) => {
+                let fresh = now.since(renewed_at) < LEASE_TIMEOUT && renewed_at <= now + LEASE_TIMEOUT;
+                if fresh && holder != *us && alive(&holder) {
+                    return Err(LeaseError::Busy { pid: holder.pid });
+                }
+                epoch + 1
+            }
+        };
+        tx.execute(
+            "INSERT INTO lease (id, epoch, pid, process_start, boot, renewed_at) VALUES (1, ?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET epoch = ?1, pid = ?2, process_start = ?3, boot = ?4, renewed_at = ?5",
+            params![epoch, us.pid, us.process_start as i64, us.boot, now.0],
+        )
+        .map_err(failed)?;
+        tx.commit().map_err(failed)?;
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Gives the lease back: the next runtime need not wait. Refused in silence when another holds it by now.
+    pub fn give_lease_back(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("UPDATE lease SET pid = 0, renewed_at = 0 WHERE epoch = ?1", [self.epoch])?;
+        Ok(())
+    }
+
+    /// The number of this runtime's lease; what it does elsewhere carries it.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// The keeper that the leases were handed to.
+    pub fn known_keeper(&self) -> Result<Option<String>, StoreError> {
+        let keeper = self.connection.query_row("SELECT keeper FROM lease", [], |row| row.get(0)).optional()?;
+        Ok(keeper.flatten())
+    }
+}

@@ -1,0 +1,199 @@
+//! Runs: made with all their messages in one transaction, found again, opened for the engine, remembered when over.
+
+use std::time::Duration;
+
+use kingtide_core::engine::event::{Counts, Leased, Ledger, OpenRun, RunState};
+use kingtide_core::id::{AttemptId, RunId};
+use kingtide_core::message::Message;
+use kingtide_core::project::Job;
+use kingtide_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Batch, Store, StoreError, text};
+
+/// A run, to be made.
+#[derive(Clone, Debug)]
+pub struct NewRun<'a> {
+    pub job: &'a str,
+    /// Where its messages come from, in words.
+    pub source: &'a str,
+    pub retry_of: Option<RunId>,
+    pub max_duration: Option<Duration>,
+}
+
+impl Store {
+    /// Makes a run of all these messages. They are durable when it returns, or none of it is there.
+    pub fn submit<E>(
+        &mut self,
+        now: Timestamp,
+        new: &NewRun<'_>,
+        messages: impl Iterator<Item = Result<Message, E>>,
+    ) -> Result<Result<RunId, E>, StoreError> {
+        let batch = self.begin()?;
+        let run = batch.new_run(now, new)?;
+        let mean = batch.mean_duration(new.job)?;
+        {
+            let mut message_row =
+                batch.tx.prepare_cached("INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)")?;
+            let mut task_row = batch
+                .tx
+                .prepare_cached("INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)")?;
+            let mut predict =
+                batch.tx.prepare_cached("SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2")?;
+            let mut total = 0;
+            for message in messages {
+                let message = match message {
+                    Ok(message) => message,
+                    Err(error) => return Ok(Err(error)),
+                };
+                total += 1;
+                let key = message.key();
+                let predicted = match mean {
+                    None => 0,
+                    Some(mean) => {
+                        predict.query_row(params![new.job, key], |row| row.get(0)).optional()?.unwrap_or(mean)
+                    }
+                };
+                message_row.execute(params![run.0, total, message.body()])?;
+                task_row.execute(params![run.0, total, key, predicted])?;
+            }
+            batch.tx.execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total])?;
+        }
+        batch.commit()?;
+        Ok(Ok(run))
+    }
+
+    /// Makes a run of what did not succeed in another: failed and rejected tasks, and those that were cancelled with it.
+    /// `None` when there is nothing to repeat.
+    pub fn retry(&mut self, now: Timestamp, of: RunId, new: &NewRun<'_>) -> Result<Option<RunId>, StoreError> {
+        let batch = self.begin()?;
+        let run = batch.new_run(now, new)?;
+        let which = "task.run = ?2 AND state IN ('failed', 'rejected', 'cancelled')";
+        let numbered = format!(
+            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, key, predicted
+             FROM task JOIN message USING (run, seq) WHERE {which}"
+        );
+        let total = batch.tx.execute(
+            &format!("INSERT INTO message (run, seq, body) SELECT ?1, number, body FROM ({numbered})"),
+            params![run.0, of.0],
+        )?;
+        if total == 0 {
+            return Ok(None);
+        }
+        batch.tx.execute(
+            &format!(
+                "INSERT INTO task (run, seq, state, key, predicted)
+                 SELECT ?1, number, 'waiting', key, predicted FROM ({numbered})"
+            ),
+            params![run.0, of.0],
+        )?;
+        batch.tx.execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total as i64])?;
+        batch.commit()?;
+        Ok(Some(run))
+    }
+
+    /// The newest run of a job that is not over.
+    pub fn unfinished(&self, job: &str) -> Result<Option<RunId>, StoreError> {
+        let sql = "SELECT max(id) FROM run WHERE job = ?1 AND state = 'open'";
+        let id: Option<i64> = self.connection.query_row(sql, [job], |row| row.get(0))?;
+        Ok(id.map(RunId))
+    }
+
+    /// What the engine has to know of a run to go on with it; `None` when it is over or unknown.
+    pub fn open_run(&self, run: RunId, job: &Job, workers: Option<u32>) -> Result<Option<OpenRun>, StoreError> {
+        let sql = "SELECT total, succeeded, skipped, failed, rejected, cancelled, attempts, deadline_at
+                   FROM run WHERE id = ?1 AND state = 'open'";
+        let found = self.connection.query_row(sql, [run.0], |row| {
+            let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
+            let counts = Counts {
+                total: count(0)?,
+                succeeded: count(1)?,
+                skipped: count(2)?,
+                failed: count(3)?,
+                rejected: count(4)?,
+                cancelled: count(5)?,
+                attempts: count(6)?,
+            };
+            Ok((counts, row.get::<_, Option<i64>>(7)?.map(Timestamp)))
+        });
+        let Some((counts, deadline)) = found.optional()? else { return Ok(None) };
+        let (leased, unpublished) = active(&self.connection, run)?;
+        Ok(Some(OpenRun { run, job: job.clone(), workers, deadline, counts, leased, unpublished }))
+    }
+
+    /// Job and state of a run.
+    pub fn run(&self, run: RunId) -> Result<Option<(String, RunState, bool)>, StoreError> {
+        let sql = "SELECT job, state, late FROM run WHERE id = ?1";
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+        match self.connection.query_row(sql, [run.0], read).optional()? {
+            None => Ok(None),
+            Some((job, state, late)) => Ok(Some((job, text::parse_run_state(&state)?, late))),
+        }
+    }
+
+    /// Work folders that successes still name.
+    pub fn unpublished(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT unpublished FROM task WHERE unpublished IS NOT NULL";
+        let mut statement = self.connection.prepare(sql)?;
+        let folders = statement.query_map([], |row| row.get(0))?;
+        Ok(folders.collect::<Result<_, _>>()?)
+    }
+
+    /// Learns from a run that is over what its successes took.
+    pub fn remember(&mut self, run: RunId) -> Result<(), StoreError> {
+        let batch = self.begin()?;
+        // The newest weighs as much as all before it: `kingtide_core::plan::remember`.
+        batch.tx.execute(
+            "INSERT INTO duration (job, key, milliseconds)
+             SELECT run.job, task.key, max(attempt.ended_at - attempt.started_at)
+             FROM task JOIN run ON run.id = task.run
+                  JOIN attempt ON attempt.run = task.run AND attempt.seq = task.seq AND attempt.number = task.attempt
+             WHERE task.run = ?1 AND task.state = 'succeeded' AND attempt.started_at IS NOT NULL
+             GROUP BY task.key
+             ON CONFLICT (job, key) DO UPDATE SET milliseconds = (milliseconds + excluded.milliseconds) / 2",
+            [run.0],
+        )?;
+        batch.commit()
+    }
+}
+
+impl Batch<'_> {
+    fn new_run(&self, now: Timestamp, new: &NewRun<'_>) -> Result<RunId, StoreError> {
+        let deadline = new.max_duration.map(|duration| (now + duration).0);
+        self.tx.execute(
+            "INSERT INTO run (job, state, source, retry_of, created_at, deadline_at) VALUES (?1, 'open', ?2, ?3, ?4, ?5)",
+            params![new.job, new.source, new.retry_of.map(|run| run.0), now.0, deadline],
+        )?;
+        Ok(RunId(self.tx.last_insert_rowid()))
+    }
+
+    /// What is predicted for parameters never seen: the mean of those that were. `None` when nothing was.
+    fn mean_duration(&self, job: &str) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT CAST(avg(milliseconds) AS INTEGER) FROM duration WHERE job = ?1";
+        Ok(self.tx.query_row(sql, [job], |row| row.get(0))?)
+    }
+}
+
+/// An attempt and the folder of its output.
+type Unpublished = (AttemptId, String);
+
+/// Leased tasks, and successes whose output is not in its place.
+fn active(connection: &Connection, run: RunId) -> Result<(Vec<Leased>, Vec<Unpublished>), StoreError> {
+    let sql = "SELECT seq, attempt, failures, losses, memory, unpublished FROM task INDEXED BY task_active
+               WHERE run = ?1 AND (state = 'leased' OR unpublished IS NOT NULL)";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([run.0])?;
+    let (mut leased, mut unpublished) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let attempt = run.task(row.get(0)?).attempt(row.get(1)?);
+        match row.get::<_, Option<String>>(5)? {
+            Some(folder) => unpublished.push((attempt, folder)),
+            None => {
+                let memory: Option<i64> = row.get(4)?;
+                let memory = memory.map(|bytes| bytes as u64);
+                leased.push(Leased { attempt, ledger: Ledger { failures: row.get(2)?, losses: row.get(3)?, memory } });
+            }
+        }
+    }
+    Ok((leased, unpublished))
+}
