@@ -1,4 +1,21 @@
 //! Runs a project on this machine: the store, the one loop, its actuators.
 
+mod actuators;
+pub mod collect;
+pub mod control;
+mod inbox;
+mod keeper;
+pub mod layout;
+pub mod machine;
 pub mod notice;
+mod process;
+mod progress;
+pub mod python;
+pub mod results;
+pub mod runtime;
+mod secrets;
+mod signals;
 pub mod store;
+mod turn;
+
+pub use runtime::{Ended, ExecuteOptions, OpenError, RunError, Runtime};
