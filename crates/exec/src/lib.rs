@@ -1,1 +1,3 @@
-//! placeholder
+//! stub
+pub mod keeper;
+pub mod wire;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 use kingtide_core::contract;
 use kingtide_core::engine::event::{Collected, End, Exit, Output, Start, Usage};
@@ -12,11 +13,15 @@ use kingtide_core::message::Message;
 use kingtide_core::project::Job;
 use kingtide_exec::wire::{self, Request};
 
+use crate::collect::{OutputError, ResultError};
 use crate::inbox::Inbound;
 use crate::layout::{Layout, run_name};
 use crate::notice::{Failure, Notice};
 use crate::progress::Gauge;
 use crate::{collect, keeper, runtime};
+
+/// How often a chore is tried again that the machine does not allow: nothing tells when it does.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What every attempt of the job shares.
 #[derive(Debug)]
@@ -158,23 +163,20 @@ impl Actuators {
     }
 }
 
-/// Does chores until no more can come.
-pub(crate) fn do_chores(chores: &std::sync::mpsc::Receiver<Chore>, inbox: &Sender<Inbound>) {
+/// Does chores until no more can come. What fails for want of room on the disk is tried until there is some: it is no fault
+/// of the program's.
+pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>) {
     while let Ok(chore) = chores.recv() {
-        let event = match chore {
-            Chore::Collect { attempt, result, output } => {
-                Event::Collected { attempt, collected: collected(result, output) }
+        let mut told = false;
+        let event = loop {
+            let trouble = match do_chore(&chore) {
+                Ok(event) => break event,
+                Err(trouble) => trouble,
+            };
+            if !std::mem::replace(&mut told, true) && inbox.send(Inbound::Trouble(trouble)).is_err() {
+                return;
             }
-            Chore::Publish { attempt, from, to } => match collect::publish(&from, &to) {
-                Ok(()) => Event::Published { attempt },
-                Err(error) => {
-                    let why = format!("the output of task {} cannot be moved to its place: {error}", attempt.task.seq);
-                    if inbox.send(Inbound::Trouble(why)).is_err() {
-                        return;
-                    }
-                    continue;
-                }
-            },
+            std::thread::sleep(AGAIN);
         };
         if inbox.send(Inbound::Event(event)).is_err() {
             return;
@@ -182,17 +184,50 @@ pub(crate) fn do_chores(chores: &std::sync::mpsc::Receiver<Chore>, inbox: &Sende
     }
 }
 
-fn collected(result: Option<String>, output: Option<String>) -> Result<Collected, String> {
+/// The answer, or what is in its way.
+fn do_chore(chore: &Chore) -> Result<Event, String> {
+    match chore {
+        Chore::Collect { attempt, result, output } => {
+            let collected = match collected(result.as_deref(), output.as_deref()) {
+                Ok(collected) => Ok(collected),
+                Err(Uncollected::Program(why)) => Err(why),
+                Err(Uncollected::Machine(why)) => {
+                    return Err(format!("the output of task {} waits: {why}", attempt.task.seq));
+                }
+            };
+            Ok(Event::Collected { attempt: *attempt, collected })
+        }
+        Chore::Publish { attempt, from, to } => match collect::publish(from, to) {
+            Ok(()) => Ok(Event::Published { attempt: *attempt }),
+            Err(error) => Err(format!("the output of task {} cannot be moved to its place: {error}", attempt.task.seq)),
+        },
+    }
+}
+
+/// Why what an attempt left cannot be taken.
+enum Uncollected {
+    /// It is not what it should be: the attempt has failed.
+    Program(String),
+    /// It cannot be read or kept now.
+    Machine(String),
+}
+
+fn collected(result: Option<&str>, output: Option<&str>) -> Result<Collected, Uncollected> {
     let result = match result {
         None => None,
-        Some(path) => collect::read_result(path.as_ref()).map_err(|error| chain(&error))?,
+        Some(path) => match collect::read_result(path.as_ref()) {
+            Ok(read) => read.map(|read| read.body),
+            Err(error @ ResultError::Unreadable(_)) => return Err(Uncollected::Machine(chain(&error))),
+            Err(error) => return Err(Uncollected::Program(chain(&error))),
+        },
     };
     let output = match output {
         None => None,
-        Some(folder) => {
-            let summary = collect::prepare_output(folder.as_ref()).map_err(|error| chain(&error))?;
-            Some(Output { folder, files: summary.files, bytes: summary.bytes })
-        }
+        Some(folder) => match collect::prepare_output(folder.as_ref()) {
+            Ok(summary) => Some(Output { folder: folder.to_owned(), files: summary.files, bytes: summary.bytes }),
+            Err(error @ OutputError::Unwritable(_)) => return Err(Uncollected::Machine(chain(&error))),
+            Err(error) => return Err(Uncollected::Program(chain(&error))),
+        },
     };
     Ok(Collected { result, output })
 }
@@ -209,6 +244,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn milliseconds(duration: std::time::Duration) -> u64 {
+fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,8 @@ mod changes;
 mod lease;
 mod queue;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::path::{Path, PathBuf};

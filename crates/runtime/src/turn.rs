@@ -1,0 +1,397 @@
+//! The one loop: events in, one transaction, then the effects. See `docs/decisions/001-leases-ahead.md` for why a commit
+//! is not on the way of a free slot.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
+
+use kingtide_core::engine::event::{Counts, Stored};
+use kingtide_core::engine::{Change, Effect, Engine, Event};
+use kingtide_core::id::{AttemptId, RunId, TaskId};
+use kingtide_core::message::Message;
+use kingtide_core::project::{Job, Project};
+use kingtide_exec::keeper::client::{self, Client};
+use kingtide_exec::wire::{self, Hello, Report};
+use signal_hook::consts::SIGINT;
+
+use crate::actuators::{self, Actuators};
+use crate::control::{self, Wish};
+use crate::inbox::{self, Inbound};
+use crate::layout::Layout;
+use crate::notice::Notice;
+use crate::progress::Gauge;
+use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
+use crate::store::{LEASE_RENEWAL, Store, StoreError};
+use crate::{keeper, process, python, secrets, signals};
+
+/// What the loop leaves.
+#[derive(Debug)]
+pub(crate) struct Worked {
+    pub(crate) counts: Counts,
+    pub(crate) limits: String,
+}
+
+/// How often a full disk is looked at: nothing tells when there is room again.
+const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Works off one run.
+pub(crate) fn work_off(
+    runtime: &mut Runtime,
+    run: RunId,
+    job: &Job,
+    project: &Project,
+    options: &ExecuteOptions,
+    first: Vec<Event>,
+    observe: &mut dyn FnMut(Notice),
+) -> Result<Worked, RunError> {
+    let layout = runtime.layout.clone();
+    let open = runtime.store.open_run(run, job, options.workers)?.ok_or(RunError::NotOpen(run))?;
+    let counts = open.counts;
+    // Signals first: from here on Ctrl-C puts back what was leased.
+    let (sender, inbox) = mpsc::channel();
+    let _signals = signals::listen(sender.clone()).map_err(RunError::Prepare)?;
+    let surroundings = Surroundings::gather(job, &layout, options, observe)?;
+    make_folders(&layout, job, run)?;
+    let wishes = sender.clone();
+    control::listen(layout.root(), move |wish| wish == Wish::Cancel(run) && wishes.send(Inbound::Wish(wish)).is_ok())
+        .map_err(RunError::Prepare)?;
+    let (chores, to_do) = mpsc::channel();
+    let answers = sender.clone();
+    std::thread::Builder::new()
+        .name("chores".to_owned())
+        .spawn(move || actuators::do_chores(&to_do, &answers))
+        .map_err(RunError::Prepare)?;
+
+    let hello = Hello {
+        version: wire::VERSION,
+        epoch: runtime.store.epoch(),
+        env: surroundings.inherited.clone(),
+        secrets: surroundings.secrets.iter().map(|(_, value)| value.clone()).collect(),
+        keep: runtime.store.unpublished()?,
+    };
+    let mut extra_env = surroundings.python;
+    extra_env.extend(surroundings.secrets);
+    let mut turn = Turn {
+        engine: Engine::new(u64::from(std::process::id()) ^ now().0 as u64, options.capacity),
+        gauge: Gauge::new(run, counts, now()),
+        actuators: Actuators {
+            job: job.clone(),
+            run,
+            layout: layout.clone(),
+            log_limit: project.local.log_limit,
+            inherited: surroundings.inherited,
+            extra_env,
+            inbox: sender.clone(),
+            chores,
+            messages: HashMap::new(),
+            finished: false,
+        },
+        store: &mut runtime.store,
+        sender,
+        keeper: None,
+        connections: 0,
+        hello,
+        executable: options.executable.clone(),
+        root: layout.root().to_owned(),
+        renewed: Instant::now(),
+        limits: String::new(),
+        interrupts: 0,
+    };
+    let mut events = vec![Event::RunOpened(Box::new(open))];
+    events.extend(first);
+    turn.take(events, None, observe)?;
+    turn.connect(observe)?;
+    while !turn.actuators.finished {
+        let batch = inbox::next_batch(&inbox, turn.wait());
+        turn.digest(batch, observe)?;
+        turn.gauge.tell(&turn.engine, now(), false, observe);
+    }
+    turn.gauge.tell(&turn.engine, now(), true, observe);
+    // Nobody reads them any more, whatever became of the run.
+    let _ = std::fs::remove_dir_all(layout.messages(run));
+    Ok(Worked { counts: turn.gauge.counts(), limits: turn.limits })
+}
+
+struct Turn<'a> {
+    store: &'a mut Store,
+    engine: Engine,
+    actuators: Actuators,
+    gauge: Gauge,
+    sender: Sender<Inbound>,
+    keeper: Option<Client>,
+    /// How often a keeper was connected; reports carry the number, so that those of an earlier one are known.
+    connections: u64,
+    hello: Hello,
+    executable: std::path::PathBuf,
+    root: std::path::PathBuf,
+    renewed: Instant,
+    limits: String,
+    interrupts: u32,
+}
+
+impl Turn<'_> {
+    /// How long nothing has to happen.
+    fn wait(&self) -> Duration {
+        let renewal = LEASE_RENEWAL.saturating_sub(self.renewed.elapsed());
+        let wakeup = self.engine.next_wakeup().map_or(renewal, |at| at.since(now()));
+        renewal.min(wakeup)
+    }
+
+    /// Turns what has arrived into events and takes them.
+    fn digest(&mut self, batch: Vec<Inbound>, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
+        let mut events = Vec::with_capacity(batch.len() + 1);
+        let mut lost = false;
+        for inbound in batch {
+            match inbound {
+                Inbound::Event(event) => events.push(event),
+                Inbound::Report(connection, report) if connection == self.connections => {
+                    self.report(report, &mut events)?;
+                }
+                Inbound::KeeperGone(connection) if connection == self.connections => lost = true,
+                Inbound::Report(..) | Inbound::KeeperGone(_) => {}
+                Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
+                Inbound::Wish(Wish::Cancel(run)) => events.push(Event::Cancel { run, late: false }),
+                Inbound::Trouble(why) => observe(Notice::Said(why)),
+            }
+        }
+        events.push(Event::Tick);
+        if lost {
+            self.keeper = None;
+            self.take(events, None, observe)?;
+            return self.connect(observe);
+        }
+        self.take(events, None, observe)
+    }
+
+    fn report(&mut self, report: Report, events: &mut Vec<Event>) -> Result<(), RunError> {
+        let misread = |error| RunError::Keeper(Box::new(error));
+        match report {
+            Report::Started { attempt, at_ms, .. } => events.push(Event::Started {
+                attempt: attempt.parse().map_err(misread)?,
+                at: kingtide_core::time::Timestamp(at_ms),
+            }),
+            Report::Exited(exited) => events.push(keeper::exited(*exited).map_err(misread)?),
+            Report::Withdrawn { attempts } => {
+                events.push(Event::Withdrawn { attempts: keeper::attempts(&attempts).map_err(misread)? });
+            }
+            Report::Sample { attempt, usage } => {
+                self.gauge.sampled(attempt.parse().map_err(misread)?, usage.memory);
+            }
+            // Another runtime has spoken to the keeper with a higher epoch: the lease is gone too.
+            Report::Refused { .. } => {
+                let ours = self.store.epoch();
+                return Err(StoreError::Fenced { ours, found: ours + 1 }.into());
+            }
+            Report::Welcome(_) => {}
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: i32, events: &mut Vec<Event>, observe: &mut dyn FnMut(Notice)) {
+        self.interrupts += 1;
+        let (event, said) = if signal == SIGINT && self.interrupts == 1 {
+            (Event::Drain, "nothing new starts; what runs goes on (Ctrl-C again ends it and puts it back)")
+        } else {
+            (Event::Release, "ending what runs; its messages go back to the queue")
+        };
+        observe(Notice::Said(said.to_owned()));
+        events.push(event);
+    }
+
+    /// Finds the keeper or starts one, and tells the engine what it holds.
+    fn connect(&mut self, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
+        let failed = |error| RunError::Keeper(Box::new(error));
+        let misread = |error| RunError::Keeper(Box::new(error));
+        self.hello.keep = self.store.unpublished()?;
+        let (client, mut reports, welcome) =
+            client::connect_or_start(&self.root, &self.executable, self.hello.clone()).map_err(failed)?;
+        self.connections += 1;
+        let (connection, sender) = (self.connections, self.sender.clone());
+        std::thread::Builder::new()
+            .name("reports".to_owned())
+            .spawn(move || {
+                while let Ok(Some(report)) = reports.next() {
+                    if sender.send(Inbound::Report(connection, report)).is_err() {
+                        return;
+                    }
+                }
+                // Nobody listens any more when the loop is over.
+                let _ = sender.send(Inbound::KeeperGone(connection));
+            })
+            .map_err(RunError::Prepare)?;
+        let start = process::start_of(welcome.pid).unwrap_or(0);
+        let identity = format!("{}-{start}", welcome.pid);
+        let same = self.store.known_keeper()?.as_deref() == Some(identity.as_str());
+        let withdrawn = keeper::attempts(&welcome.withdrawn).map_err(misread)?;
+        let held = [&welcome.waiting, &welcome.running, &welcome.ended].into_iter().flatten();
+        let holds = held.map(|name| name.parse::<AttemptId>()).collect::<Result<BTreeSet<_>, _>>().map_err(misread)?;
+        self.limits = welcome.limits;
+        self.keeper = Some(client);
+        let events = vec![Event::Withdrawn { attempts: withdrawn }, Event::KeeperFound { holds, same }];
+        self.take(events, Some(&identity), observe)
+    }
+
+    /// Applies events, commits what they change together with what is leased next, then acts.
+    fn take(
+        &mut self,
+        events: Vec<Event>,
+        keeper: Option<&str>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        let now = now();
+        let mut pending = Pending::default();
+        for event in events {
+            let step = self.engine.apply(now, event)?;
+            pending.changes.extend(step.changes);
+            pending.effects.extend(step.effects);
+        }
+        let due = self.renewed.elapsed() >= LEASE_RENEWAL;
+        if !pending.changes.is_empty() || keeper.is_some() || due || self.engine.next_receive(now).is_some() {
+            self.commit(&mut pending, keeper, observe)?;
+        }
+        let requests = self.actuators.perform(pending.effects, &mut self.gauge, observe);
+        if let (Some(client), false) = (&mut self.keeper, requests.is_empty()) {
+            // A keeper that is gone says so on its reports.
+            let _ = client.send(&requests);
+        }
+        Ok(())
+    }
+
+    /// Until it is on disk: a full disk is waited out, with everything kept.
+    fn commit(
+        &mut self,
+        pending: &mut Pending,
+        keeper: Option<&str>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        let mut paused = false;
+        loop {
+            match self.try_commit(pending, keeper) {
+                Ok(()) => break,
+                Err(Attempted::Store(StoreError::DiskFull)) => {
+                    if !paused {
+                        observe(Notice::Said("the disk is full: paused, nothing is lost; waiting for room".to_owned()));
+                    }
+                    paused = true;
+                    std::thread::sleep(DISK_FULL_PAUSE);
+                }
+                Err(Attempted::Store(error)) => return Err(error.into()),
+                Err(Attempted::Illegal(error)) => return Err(error.into()),
+            }
+        }
+        if paused {
+            observe(Notice::Said("there is room on the disk again: going on".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn try_commit(&mut self, pending: &mut Pending, keeper: Option<&str>) -> Result<(), Attempted> {
+        let now = now();
+        let batch = self.store.begin()?;
+        batch.write(&pending.changes)?;
+        while let Some(receive) = self.engine.next_receive(now) {
+            let offer = batch.receive(receive, now)?;
+            let tasks: Vec<TaskId> = offer.received.deliveries.iter().map(|delivery| delivery.task).collect();
+            let step = self.engine.apply(now, Event::Received(offer.received)).map_err(Attempted::Illegal)?;
+            let leased: BTreeSet<TaskId> = step.changes.iter().filter_map(leased_task).collect();
+            for (task, body) in tasks.into_iter().zip(offer.bodies).filter(|(task, _)| leased.contains(task)) {
+                let message = Message::parse(&body).unwrap_or_else(|| Message(serde_json::Map::new()));
+                self.gauge.leased(task, &message);
+                self.actuators.messages.insert(task, message);
+            }
+            pending.effects.extend(step.effects);
+            let from = pending.changes.len();
+            pending.changes.extend(step.changes);
+            batch.write(&pending.changes[from..])?;
+        }
+        if let Some(keeper) = keeper {
+            batch.note_keeper(keeper)?;
+        }
+        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
+            batch.renew_lease(now)?;
+        }
+        batch.commit()?;
+        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
+            self.renewed = Instant::now();
+        }
+        if let Some(counts) = pending.changes.iter().rev().find_map(final_counts) {
+            self.gauge.finish(counts);
+        }
+        Ok(())
+    }
+}
+
+/// What is decided and not yet on disk.
+#[derive(Default)]
+struct Pending {
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+}
+
+enum Attempted {
+    Store(StoreError),
+    Illegal(kingtide_core::engine::IllegalTransition),
+}
+
+impl From<StoreError> for Attempted {
+    fn from(error: StoreError) -> Attempted {
+        Attempted::Store(error)
+    }
+}
+
+fn leased_task(change: &Change) -> Option<TaskId> {
+    match change {
+        Change::Task(row) if row.state == Stored::Leased => Some(row.task),
+        _ => None,
+    }
+}
+
+fn final_counts(change: &Change) -> Option<Counts> {
+    if let Change::Counts { counts, .. } = change { Some(*counts) } else { None }
+}
+
+/// What attempts are given beside their messages.
+struct Surroundings {
+    inherited: BTreeMap<String, String>,
+    secrets: Vec<(String, String)>,
+    /// `VIRTUAL_ENV` and `PATH` of the job's Python environment.
+    python: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    fn gather(
+        job: &Job,
+        layout: &Layout,
+        options: &ExecuteOptions,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<Surroundings, RunError> {
+        let secrets = secrets::read(job, layout.project())?;
+        let hidden: BTreeSet<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
+        let inherited: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !name.starts_with("KINGTIDE_") && !hidden.contains(name.as_str()))
+            .collect();
+        let python = match &job.python {
+            None => Vec::new(),
+            Some(requirements) => {
+                let mut say = |line: String| observe(Notice::Said(line));
+                let environment = python::ensure(&layout.project().join(requirements), &options.cache, &mut say)
+                    .map_err(|source| RunError::Python { job: job.name.clone(), source })?;
+                let inherited_path = inherited.get("PATH").map(String::as_str);
+                let mut variables: Vec<(String, String)> = environment.variables().into();
+                variables.push(("PATH".to_owned(), environment.path(inherited_path)));
+                variables
+            }
+        };
+        Ok(Surroundings { inherited, secrets, python })
+    }
+}
+
+fn make_folders(layout: &Layout, job: &Job, run: RunId) -> Result<(), RunError> {
+    let make = |path: &Path| {
+        std::fs::create_dir_all(path).map_err(|source| RunError::Folder { path: path.to_owned(), source })
+    };
+    make(&layout.logs(&job.name, run))?;
+    make(layout.root())
+}
