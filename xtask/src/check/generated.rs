@@ -1,0 +1,147 @@
+//! Files in the repository that come from the binary. `check` makes them again and compares, `generate` writes them; so the
+//! documentation of the command line and the schema of the file cannot go stale.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::setup::target_folder;
+use super::suite::{Deadline, Tool};
+
+/// A file and how it is made.
+struct Generated {
+    file: &'static str,
+    make: fn(&Path, &Deadline) -> anyhow::Result<String>,
+}
+
+const GENERATED: &[Generated] = &[
+    Generated {
+        file: "docs/cli.md",
+        make: command_line,
+    },
+    Generated {
+        file: "docs/kingtide.schema.json",
+        make: |binary, limit| kingtide(binary, &["schema"]).read(limit),
+    },
+];
+
+/// The suite: every file is what the binary says today.
+pub(crate) fn check(limit: &Deadline) -> anyhow::Result<()> {
+    let binary = build(limit)?;
+    let mut stale = Vec::new();
+    for Generated { file, make } in GENERATED {
+        let fresh = make(&binary, limit).with_context(|| format!("failed to make {file}"))?;
+        let kept = std::fs::read_to_string(crate::workspace_root().join(file)).unwrap_or_default();
+        match difference(&kept, &fresh) {
+            None => println!("{file}: unchanged"),
+            Some(difference) => {
+                println!("{file}: {difference}");
+                stale.push(*file);
+            }
+        }
+    }
+    if !stale.is_empty() {
+        bail!(
+            "no longer what the binary says: {}; `cargo xtask generate` writes them",
+            stale.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Writes all of them.
+pub(crate) fn write(limit: &Deadline) -> anyhow::Result<()> {
+    let binary = build(limit)?;
+    for Generated { file, make } in GENERATED {
+        let fresh = make(&binary, limit).with_context(|| format!("failed to make {file}"))?;
+        std::fs::write(crate::workspace_root().join(file), fresh).with_context(|| format!("failed to write {file}"))?;
+        println!("{file}: written");
+    }
+    Ok(())
+}
+
+fn build(limit: &Deadline) -> anyhow::Result<PathBuf> {
+    // As the tests build it, so that nothing is built again.
+    Tool::cargo("build --workspace --bins --locked --quiet").run(limit)?;
+    Ok(target_folder(limit)?.join("debug/kingtide"))
+}
+
+fn kingtide(binary: &Path, args: &[&str]) -> Tool {
+    let tool = Tool::new(binary).env("COLUMNS", "100").env("NO_COLOR", "1");
+    args.iter().fold(tool, |tool, argument| tool.arg(*argument))
+}
+
+/// The help of the binary and of each of its verbs, as one page.
+fn command_line(binary: &Path, limit: &Deadline) -> anyhow::Result<String> {
+    let top = kingtide(binary, &["--help"]).read(limit)?;
+    let verbs = verbs(&top);
+    if verbs.is_empty() {
+        bail!("`kingtide --help` lists no commands");
+    }
+    let mut page = format!(
+        "# The command line\n\nMade by `cargo xtask generate`.\n\n```text\n{}\n```\n",
+        tidy(&top)
+    );
+    for verb in verbs {
+        let help = kingtide(binary, &[verb, "--help"]).read(limit)?;
+        let _ = write!(page, "\n## kingtide {verb}\n\n```text\n{}\n```\n", tidy(&help));
+    }
+    Ok(page)
+}
+
+/// The first words below `Commands:`.
+fn verbs(help: &str) -> Vec<&str> {
+    let below = help.lines().skip_while(|line| line.trim() != "Commands:").skip(1);
+    let listed = below.take_while(|line| !line.trim().is_empty());
+    // Lines that go on describing the command above are indented further.
+    let first = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    first
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect()
+}
+
+/// Without spaces at line ends and empty lines around.
+fn tidy(text: &str) -> String {
+    text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn difference(kept: &str, fresh: &str) -> Option<String> {
+    if kept == fresh {
+        return None;
+    }
+    let (mut old, mut new) = (kept.lines(), fresh.lines());
+    for number in 1.. {
+        match (old.next(), new.next()) {
+            (None, None) => break,
+            (a, b) if a == b => {}
+            (a, b) => {
+                let (a, b) = (a.unwrap_or("(the end)"), b.unwrap_or("(the end)"));
+                return Some(format!("differs at line {number}\n  kept: {a}\n  made: {b}"));
+            }
+        }
+    }
+    Some("differs in its line ends".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_are_read_from_the_help() {
+        let help = "Usage: x\n\nCommands:\n  run     Runs\n          a job\n  check   Checks\n  help    Help\n\nOptions:\n  -q\n";
+        assert_eq!(verbs(help), ["run", "check"]);
+        assert!(verbs("Usage: x").is_empty());
+    }
+
+    #[test]
+    fn the_first_difference_is_shown() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        let shown = difference("a\nb\n", "a\nc\n").expect("they differ");
+        assert_eq!(shown, "differs at line 2\n  kept: b\n  made: c");
+        assert!(difference("a", "a\n").is_some());
+        assert!(difference("", "a\n").expect("they differ").contains("kept: (the end)"));
+    }
+}
