@@ -52,6 +52,6 @@ fn main() -> ExitCode {
 /// The folder of the workspace, wherever the chore was started from.
 pub(crate) fn workspace_root() -> PathBuf {
     // Asked at run time: the build folder is shared between checkouts, and a compiled-in path would be that of another.
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("./xtask"), PathBuf::from);
     manifest.parent().unwrap_or(Path::new(".")).to_owned()
 }
