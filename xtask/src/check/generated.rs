@@ -1,7 +1,6 @@
 //! Files in the repository that come from the binary. `check` makes them again and compares, `generate` writes them; so the
 //! documentation of the command line and the schema of the file cannot go stale.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -30,8 +29,8 @@ const GENERATED: &[Generated] = &[
 pub(crate) fn check(limit: &Deadline) -> anyhow::Result<()> {
     let binary = build(limit)?;
     let mut stale = Vec::new();
-    for Generated { file, make } in GENERATED {
-        let fresh = make(&binary, limit).with_context(|| format!("failed to make {file}"))?;
+    for (file, verb) in GENERATED {
+        let fresh = printed(&binary, verb, limit).with_context(|| format!("failed to make {file}"))?;
         let kept = std::fs::read_to_string(crate::workspace_root().join(file)).unwrap_or_default();
         match difference(&kept, &fresh) {
             None => println!("{file}: unchanged"),
@@ -53,8 +52,8 @@ pub(crate) fn check(limit: &Deadline) -> anyhow::Result<()> {
 /// Writes all of them.
 pub(crate) fn write(limit: &Deadline) -> anyhow::Result<()> {
     let binary = build(limit)?;
-    for Generated { file, make } in GENERATED {
-        let fresh = make(&binary, limit).with_context(|| format!("failed to make {file}"))?;
+    for (file, verb) in GENERATED {
+        let fresh = printed(&binary, verb, limit).with_context(|| format!("failed to make {file}"))?;
         std::fs::write(crate::workspace_root().join(file), fresh).with_context(|| format!("failed to write {file}"))?;
         println!("{file}: written");
     }
@@ -67,44 +66,17 @@ fn build(limit: &Deadline) -> anyhow::Result<PathBuf> {
     Ok(target_folder(limit)?.join("debug/kingtide"))
 }
 
-fn kingtide(binary: &Path, args: &[&str]) -> Tool {
-    let tool = Tool::new(binary).env("COLUMNS", "100").env("NO_COLOR", "1");
-    args.iter().fold(tool, |tool, argument| tool.arg(*argument))
-}
-
-/// The help of the binary and of each of its verbs, as one page.
-fn command_line(binary: &Path, limit: &Deadline) -> anyhow::Result<String> {
-    let top = kingtide(binary, &["--help"]).read(limit)?;
-    let verbs = verbs(&top);
-    if verbs.is_empty() {
-        bail!("`kingtide --help` lists no commands");
+/// What a verb prints, whatever the terminal is like.
+fn printed(binary: &Path, verb: &str, limit: &Deadline) -> anyhow::Result<String> {
+    let text = Tool::new(binary)
+        .arg(verb)
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1")
+        .read(limit)?;
+    if text.trim().is_empty() {
+        bail!("`kingtide {verb}` prints nothing");
     }
-    let mut page = format!(
-        "# The command line\n\nMade by `cargo xtask generate`.\n\n```text\n{}\n```\n",
-        tidy(&top)
-    );
-    for verb in verbs {
-        let help = kingtide(binary, &[verb, "--help"]).read(limit)?;
-        let _ = write!(page, "\n## kingtide {verb}\n\n```text\n{}\n```\n", tidy(&help));
-    }
-    Ok(page)
-}
-
-/// The first words below `Commands:`.
-fn verbs(help: &str) -> Vec<&str> {
-    let below = help.lines().skip_while(|line| line.trim() != "Commands:").skip(1);
-    let listed = below.take_while(|line| !line.trim().is_empty());
-    // Lines that go on describing the command above are indented further.
-    let first = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    first
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|verb| *verb != "help")
-        .collect()
-}
-
-/// Without spaces at line ends and empty lines around.
-fn tidy(text: &str) -> String {
-    text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    Ok(text)
 }
 
 fn difference(kept: &str, fresh: &str) -> Option<String> {
@@ -128,13 +100,6 @@ fn difference(kept: &str, fresh: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn verbs_are_read_from_the_help() {
-        let help = "Usage: x\n\nCommands:\n  run     Runs\n          a job\n  check   Checks\n  help    Help\n\nOptions:\n  -q\n";
-        assert_eq!(verbs(help), ["run", "check"]);
-        assert!(verbs("Usage: x").is_empty());
-    }
 
     #[test]
     fn the_first_difference_is_shown() {
