@@ -8,22 +8,8 @@ use anyhow::{Context, bail};
 use super::setup::target_folder;
 use super::suite::{Deadline, Tool};
 
-/// A file and how it is made.
-struct Generated {
-    file: &'static str,
-    make: fn(&Path, &Deadline) -> anyhow::Result<String>,
-}
-
-const GENERATED: &[Generated] = &[
-    Generated {
-        file: "docs/cli.md",
-        make: command_line,
-    },
-    Generated {
-        file: "docs/kingtide.schema.json",
-        make: |binary, limit| kingtide(binary, &["schema"]).read(limit),
-    },
-];
+/// A file and the verb that prints it.
+const GENERATED: &[(&str, &str)] = &[("docs/cli.md", "docs-cli"), ("docs/kingtide.schema.json", "schema")];
 
 /// The suite: every file is what the binary says today.
 pub(crate) fn check(limit: &Deadline) -> anyhow::Result<()> {
