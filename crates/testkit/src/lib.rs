@@ -1,3 +1,17 @@
-//! For tests only: the simulator, test projects, the redactor.
+//! For tests only: the simulator (`sim`), projects in temporary folders run by the real binary (`project`, `running`), a
+//! look at the process table (`processes`), waiting with a limit (`patience`), and the redactor that makes output
+//! comparable (`redactor`). Nothing here is linked into what users get.
+//!
+//! Whatever goes wrong panics: the caller is a test, and the text of the panic is what its reader sees.
 
+pub mod patience;
+pub mod processes;
+pub mod project;
+pub mod redactor;
+pub mod running;
 pub mod sim;
+
+pub use processes::assert_no_process_left;
+pub use project::{Output, TestProject};
+pub use redactor::Redactor;
+pub use running::Running;
