@@ -32,14 +32,24 @@ pub enum Request {
     Hello(Hello),
     Start(Box<Start>),
     /// How many attempts of a pool may run at once from now on.
-    Limit { pool: String, limit: u32 },
+    Limit {
+        pool: String,
+        limit: u32,
+    },
     /// Hand back what has not started: all of a pool, or of all pools.
-    Withdraw { pool: Option<String> },
+    Withdraw {
+        pool: Option<String>,
+    },
     /// TERM, then KILL after the attempt's `stop_timeout`; one that still waits is handed back as `Withdrawn`. Unknown
     /// attempts are ignored: they have ended.
-    Stop { attempts: Vec<Attempt>, reason: StopReason },
+    Stop {
+        attempts: Vec<Attempt>,
+        reason: StopReason,
+    },
     /// These reports (`Exited`, `Withdrawn`) are committed and their work folders done with; forget both.
-    Acknowledge { attempts: Vec<Attempt> },
+    Acknowledge {
+        attempts: Vec<Attempt>,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,14 +104,26 @@ pub enum StopReason {
 #[serde(rename_all = "snake_case")]
 pub enum Report {
     Welcome(Welcome),
-    Refused { version: u32, reason: String },
+    Refused {
+        version: u32,
+        reason: String,
+    },
     /// Said of attempts that outlive 50 ms; those that end sooner are only reported as `Exited`.
-    Started { attempt: Attempt, pid: u32, at_ms: i64 },
+    Started {
+        attempt: Attempt,
+        pid: u32,
+        at_ms: i64,
+    },
     Exited(Box<Exited>),
     /// Handed back: these never started, and never will.
-    Withdrawn { attempts: Vec<Attempt> },
+    Withdrawn {
+        attempts: Vec<Attempt>,
+    },
     /// Once a second for each running attempt.
-    Sample { attempt: Attempt, usage: Usage },
+    Sample {
+        attempt: Attempt,
+        usage: Usage,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -218,7 +240,9 @@ impl Frames {
             return Err(FrameError::TooLong(length));
         }
         let body = self.start + 4;
-        let Some(bytes) = self.bytes.get(body..body + length) else { return Ok(None) };
+        let Some(bytes) = self.bytes.get(body..body + length) else {
+            return Ok(None);
+        };
         let message = serde_json::from_slice(bytes).map_err(FrameError::NotAMessage)?;
         self.start = body + length;
         Ok(Some(message))
@@ -231,7 +255,8 @@ impl Frames {
 
     /// How many bytes of the message that has begun have not arrived.
     fn missing(&self) -> usize {
-        self.length().map_or(0, |length| (length + 4).saturating_sub(self.bytes.len() - self.start))
+        self.length()
+            .map_or(0, |length| (length + 4).saturating_sub(self.bytes.len() - self.start))
     }
 }
 

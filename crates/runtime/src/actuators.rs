@@ -44,13 +44,26 @@ pub(crate) struct Actuators {
 /// Work with files, away from the loop.
 #[derive(Debug)]
 pub(crate) enum Chore {
-    Collect { attempt: AttemptId, result: Option<String>, output: Option<String> },
-    Publish { attempt: AttemptId, from: PathBuf, to: PathBuf },
+    Collect {
+        attempt: AttemptId,
+        result: Option<String>,
+        output: Option<String>,
+    },
+    Publish {
+        attempt: AttemptId,
+        from: PathBuf,
+        to: PathBuf,
+    },
 }
 
 impl Actuators {
     /// The requests for the keeper; everything else is started.
-    pub(crate) fn perform(&mut self, effects: Vec<Effect>, gauge: &mut Gauge, observe: &mut dyn FnMut(Notice)) -> Vec<Request> {
+    pub(crate) fn perform(
+        &mut self,
+        effects: Vec<Effect>,
+        gauge: &mut Gauge,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Vec<Request> {
         let mut requests = Vec::new();
         let mut acknowledged = Vec::new();
         for effect in effects {
@@ -59,21 +72,38 @@ impl Actuators {
                     Ok(request) => requests.push(Request::Start(Box::new(request))),
                     Err(why) => self.not_started(start.attempt, why),
                 },
-                Effect::Withdraw { pool } => requests.push(Request::Withdraw { pool: Some(keeper::pool(pool)) }),
+                Effect::Withdraw { pool } => requests.push(Request::Withdraw {
+                    pool: Some(keeper::pool(pool)),
+                }),
                 Effect::Stop { attempts, stop } => {
                     let attempts = attempts.iter().map(AttemptId::to_string).collect();
-                    requests.push(Request::Stop { attempts, reason: keeper::stop_reason(stop) });
+                    requests.push(Request::Stop {
+                        attempts,
+                        reason: keeper::stop_reason(stop),
+                    });
                 }
                 Effect::Acknowledge { attempt } => {
                     gauge.settled(attempt);
                     acknowledged.push(attempt.to_string());
                 }
-                Effect::Collect { attempt, result, output } => {
-                    self.chore(Chore::Collect { attempt, result, output });
+                Effect::Collect {
+                    attempt,
+                    result,
+                    output,
+                } => {
+                    self.chore(Chore::Collect {
+                        attempt,
+                        result,
+                        output,
+                    });
                 }
                 Effect::Publish { attempt, folder } => {
                     let to = self.layout.output(&self.job.name, attempt.task);
-                    self.chore(Chore::Publish { attempt, from: folder.into(), to });
+                    self.chore(Chore::Publish {
+                        attempt,
+                        from: folder.into(),
+                        to,
+                    });
                 }
                 Effect::Tell(failure) => observe(Notice::Failed(Failure {
                     run: failure.attempt.task.run,
@@ -151,11 +181,16 @@ impl Actuators {
             output: None,
             tail: String::new(),
         };
-        self.tell(Event::Exited { attempt, exit: Box::new(exit) });
+        self.tell(Event::Exited {
+            attempt,
+            exit: Box::new(exit),
+        });
     }
 
     fn tell(&self, event: Event) {
-        self.inbox.send(Inbound::Event(event)).expect("the loop holds its own inbox open");
+        self.inbox
+            .send(Inbound::Event(event))
+            .expect("the loop holds its own inbox open");
     }
 
     fn chore(&self, chore: Chore) {
@@ -187,7 +222,11 @@ pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>) {
 /// The answer, or what is in its way.
 fn do_chore(chore: &Chore) -> Result<Event, String> {
     match chore {
-        Chore::Collect { attempt, result, output } => {
+        Chore::Collect {
+            attempt,
+            result,
+            output,
+        } => {
             let collected = match collected(result.as_deref(), output.as_deref()) {
                 Ok(collected) => Ok(collected),
                 Err(Uncollected::Program(why)) => Err(why),
@@ -195,11 +234,17 @@ fn do_chore(chore: &Chore) -> Result<Event, String> {
                     return Err(format!("the output of task {} waits: {why}", attempt.task.seq));
                 }
             };
-            Ok(Event::Collected { attempt: *attempt, collected })
+            Ok(Event::Collected {
+                attempt: *attempt,
+                collected,
+            })
         }
         Chore::Publish { attempt, from, to } => match collect::publish(from, to) {
             Ok(()) => Ok(Event::Published { attempt: *attempt }),
-            Err(error) => Err(format!("the output of task {} cannot be moved to its place: {error}", attempt.task.seq)),
+            Err(error) => Err(format!(
+                "the output of task {} cannot be moved to its place: {error}",
+                attempt.task.seq
+            )),
         },
     }
 }
@@ -224,7 +269,11 @@ fn collected(result: Option<&str>, output: Option<&str>) -> Result<Collected, Un
     let output = match output {
         None => None,
         Some(folder) => match collect::prepare_output(folder.as_ref()) {
-            Ok(summary) => Some(Output { folder: folder.to_owned(), files: summary.files, bytes: summary.bytes }),
+            Ok(summary) => Some(Output {
+                folder: folder.to_owned(),
+                files: summary.files,
+                bytes: summary.bytes,
+            }),
             Err(error @ OutputError::Unwritable(_)) => return Err(Uncollected::Machine(chain(&error))),
             Err(error) => return Err(Uncollected::Program(chain(&error))),
         },

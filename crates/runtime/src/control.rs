@@ -42,7 +42,9 @@ fn answer(stream: UnixStream, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
     stream.set_write_timeout(Some(TIMEOUT))?;
     let mut line = String::new();
     BufReader::new(io::Read::take(&stream, 4096)).read_line(&mut line)?;
-    let wish = serde_json::from_str::<Value>(&line).ok().and_then(|value| value["cancel"].as_i64());
+    let wish = serde_json::from_str::<Value>(&line)
+        .ok()
+        .and_then(|value| value["cancel"].as_i64());
     let reply = match wish {
         Some(run) if tell(Wish::Cancel(RunId(run))) => json!({ "ok": true }),
         Some(run) => json!({ "error": format!("the run {run} is not open here") }),

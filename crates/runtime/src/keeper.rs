@@ -38,7 +38,10 @@ pub(crate) fn exited(exited: wire::Exited) -> Result<Event, ParseAttemptIdError>
         output: exited.output,
         tail: exited.tail,
     };
-    Ok(Event::Exited { attempt, exit: Box::new(exit) })
+    Ok(Event::Exited {
+        attempt,
+        exit: Box::new(exit),
+    })
 }
 
 fn end(end: wire::End) -> End {

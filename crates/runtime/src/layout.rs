@@ -20,7 +20,10 @@ impl Layout {
     /// `project` is the folder of `kingtide.toml`.
     pub fn new(project: &Path) -> Layout {
         let project = std::path::absolute(project).unwrap_or_else(|_| project.to_owned());
-        Layout { root: project.join(".kingtide"), project }
+        Layout {
+            root: project.join(".kingtide"),
+            project,
+        }
     }
 
     pub fn project(&self) -> &Path {
@@ -41,7 +44,8 @@ impl Layout {
     }
 
     pub fn log(&self, job: &str, attempt: AttemptId) -> PathBuf {
-        self.logs(job, attempt.task.run).join(format!("{}.{}.log", attempt.task.seq, attempt.number))
+        self.logs(job, attempt.task.run)
+            .join(format!("{}.{}.log", attempt.task.seq, attempt.number))
     }
 
     pub fn outputs(&self, job: &str, run: RunId) -> PathBuf {

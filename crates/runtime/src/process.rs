@@ -5,7 +5,11 @@ use crate::store::Holder;
 /// This process.
 pub(crate) fn ours() -> Holder {
     let pid = std::process::id();
-    Holder { pid, process_start: start_of(pid).unwrap_or(0), boot: boot_id() }
+    Holder {
+        pid,
+        process_start: start_of(pid).unwrap_or(0),
+        boot: boot_id(),
+    }
 }
 
 /// Whether a holder is still the process it was when it took the lease.
@@ -39,7 +43,13 @@ mod tests {
     fn a_process_is_itself_and_no_other() {
         let us = ours();
         assert!(us.process_start > 0 && is_alive(&us));
-        assert!(!is_alive(&Holder { process_start: us.process_start + 1, ..us.clone() }));
-        assert!(!is_alive(&Holder { boot: "another".to_owned(), ..us }));
+        assert!(!is_alive(&Holder {
+            process_start: us.process_start + 1,
+            ..us.clone()
+        }));
+        assert!(!is_alive(&Holder {
+            boot: "another".to_owned(),
+            ..us
+        }));
     }
 }

@@ -76,13 +76,16 @@ impl Gauge {
             return;
         }
         self.told = Some(Instant::now());
-        let running = engine.running().take(MOST_RUNNING).map(|(attempt, started_at)| Running {
-            seq: attempt.task.seq,
-            attempt: attempt.number,
-            label: self.label(attempt.task),
-            started_at,
-            memory: self.memory.get(&attempt).copied().unwrap_or(0),
-        });
+        let running = engine
+            .running()
+            .take(MOST_RUNNING)
+            .map(|(attempt, started_at)| Running {
+                seq: attempt.task.seq,
+                attempt: attempt.number,
+                label: self.label(attempt.task),
+                started_at,
+                memory: self.memory.get(&attempt).copied().unwrap_or(0),
+            });
         let mut running: Vec<Running> = running.collect();
         running.sort_by_key(|running| running.started_at);
         observe(Notice::Progress(Progress {

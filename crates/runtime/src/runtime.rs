@@ -70,7 +70,11 @@ pub enum RunError {
     #[error("the secret `{name}` cannot be read: {why}")]
     Secret { name: String, why: String },
     #[error("the Python environment of `{job}` cannot be made")]
-    Python { job: String, #[source] source: crate::python::PythonError },
+    Python {
+        job: String,
+        #[source]
+        source: crate::python::PythonError,
+    },
     #[error("cannot make the folder `{path}`")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the keeper of the programs cannot be reached")]
@@ -105,14 +109,24 @@ impl Runtime {
         source: &str,
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<RunId, E>, RunError> {
-        let new = NewRun { job: &job.name, source, retry_of: None, max_duration: job.max_duration };
+        let new = NewRun {
+            job: &job.name,
+            source,
+            retry_of: None,
+            max_duration: job.max_duration,
+        };
         Ok(self.store.submit(now(), &new, messages)?)
     }
 
     /// Makes a run of what did not succeed in another; `None` when everything did.
     pub fn retry(&mut self, job: &Job, of: RunId) -> Result<Option<RunId>, RunError> {
         let source = format!("what failed in {}", crate::layout::run_name(&job.name, of));
-        let new = NewRun { job: &job.name, source: &source, retry_of: Some(of), max_duration: job.max_duration };
+        let new = NewRun {
+            job: &job.name,
+            source: &source,
+            retry_of: Some(of),
+            max_duration: job.max_duration,
+        };
         Ok(self.store.retry(now(), of, &new)?)
     }
 
@@ -145,7 +159,14 @@ impl Runtime {
         options: &ExecuteOptions,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<Ended, RunError> {
-        self.work_off(run, job, project, options, vec![Event::Cancel { run, late: false }], observe)
+        self.work_off(
+            run,
+            job,
+            project,
+            options,
+            vec![Event::Cancel { run, late: false }],
+            observe,
+        )
     }
 
     fn work_off(
@@ -165,12 +186,20 @@ impl Runtime {
         }
         self.store.give_lease_back()?;
         let counts: Counts = worked.counts;
-        Ok(Ended { state, late, counts: progress::shown(counts), wall: began.elapsed(), limits: worked.limits })
+        Ok(Ended {
+            state,
+            late,
+            counts: progress::shown(counts),
+            wall: began.elapsed(),
+            limits: worked.limits,
+        })
     }
 }
 
 /// The time, where the core is handed it.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -46,7 +46,10 @@ pub(crate) fn work_off(
     observe: &mut dyn FnMut(Notice),
 ) -> Result<Worked, RunError> {
     let layout = runtime.layout.clone();
-    let open = runtime.store.open_run(run, job, options.workers)?.ok_or(RunError::NotOpen(run))?;
+    let open = runtime
+        .store
+        .open_run(run, job, options.workers)?
+        .ok_or(RunError::NotOpen(run))?;
     let counts = open.counts;
     // Signals first: from here on Ctrl-C puts back what was leased.
     let (sender, inbox) = mpsc::channel();
@@ -54,8 +57,10 @@ pub(crate) fn work_off(
     let surroundings = Surroundings::gather(job, &layout, options, observe)?;
     make_folders(&layout, job, run)?;
     let wishes = sender.clone();
-    control::listen(layout.root(), move |wish| wish == Wish::Cancel(run) && wishes.send(Inbound::Wish(wish)).is_ok())
-        .map_err(RunError::Prepare)?;
+    control::listen(layout.root(), move |wish| {
+        wish == Wish::Cancel(run) && wishes.send(Inbound::Wish(wish)).is_ok()
+    })
+    .map_err(RunError::Prepare)?;
     let (chores, to_do) = mpsc::channel();
     let answers = sender.clone();
     std::thread::Builder::new()
@@ -110,7 +115,10 @@ pub(crate) fn work_off(
     turn.gauge.tell(&turn.engine, now(), true, observe);
     // Nobody reads them any more, whatever became of the run.
     let _ = std::fs::remove_dir_all(layout.messages(run));
-    Ok(Worked { counts: turn.gauge.counts(), limits: turn.limits })
+    Ok(Worked {
+        counts: turn.gauge.counts(),
+        limits: turn.limits,
+    })
 }
 
 struct Turn<'a> {
@@ -173,7 +181,9 @@ impl Turn<'_> {
             }),
             Report::Exited(exited) => events.push(keeper::exited(*exited).map_err(misread)?),
             Report::Withdrawn { attempts } => {
-                events.push(Event::Withdrawn { attempts: keeper::attempts(&attempts).map_err(misread)? });
+                events.push(Event::Withdrawn {
+                    attempts: keeper::attempts(&attempts).map_err(misread)?,
+                });
             }
             Report::Sample { attempt, usage } => {
                 self.gauge.sampled(attempt.parse().map_err(misread)?, usage.memory);
@@ -191,7 +201,10 @@ impl Turn<'_> {
     fn signal(&mut self, signal: i32, events: &mut Vec<Event>, observe: &mut dyn FnMut(Notice)) {
         self.interrupts += 1;
         let (event, said) = if signal == SIGINT && self.interrupts == 1 {
-            (Event::Drain, "nothing new starts; what runs goes on (Ctrl-C again ends it and puts it back)")
+            (
+                Event::Drain,
+                "nothing new starts; what runs goes on (Ctrl-C again ends it and puts it back)",
+            )
         } else {
             (Event::Release, "ending what runs; its messages go back to the queue")
         };
@@ -224,11 +237,19 @@ impl Turn<'_> {
         let identity = format!("{}-{start}", welcome.pid);
         let same = self.store.known_keeper()?.as_deref() == Some(identity.as_str());
         let withdrawn = keeper::attempts(&welcome.withdrawn).map_err(misread)?;
-        let held = [&welcome.waiting, &welcome.running, &welcome.ended].into_iter().flatten();
-        let holds = held.map(|name| name.parse::<AttemptId>()).collect::<Result<BTreeSet<_>, _>>().map_err(misread)?;
+        let held = [&welcome.waiting, &welcome.running, &welcome.ended]
+            .into_iter()
+            .flatten();
+        let holds = held
+            .map(|name| name.parse::<AttemptId>())
+            .collect::<Result<BTreeSet<_>, _>>()
+            .map_err(misread)?;
         self.limits = welcome.limits;
         self.keeper = Some(client);
-        let events = vec![Event::Withdrawn { attempts: withdrawn }, Event::KeeperFound { holds, same }];
+        let events = vec![
+            Event::Withdrawn { attempts: withdrawn },
+            Event::KeeperFound { holds, same },
+        ];
         self.take(events, Some(&identity), observe)
     }
 
@@ -271,7 +292,9 @@ impl Turn<'_> {
                 Ok(()) => break,
                 Err(Attempted::Store(StoreError::DiskFull)) => {
                     if !paused {
-                        observe(Notice::Said("the disk is full: paused, nothing is lost; waiting for room".to_owned()));
+                        observe(Notice::Said(
+                            "the disk is full: paused, nothing is lost; waiting for room".to_owned(),
+                        ));
                     }
                     paused = true;
                     std::thread::sleep(DISK_FULL_PAUSE);
@@ -293,9 +316,16 @@ impl Turn<'_> {
         while let Some(receive) = self.engine.next_receive(now) {
             let offer = batch.receive(receive, now)?;
             let tasks: Vec<TaskId> = offer.received.deliveries.iter().map(|delivery| delivery.task).collect();
-            let step = self.engine.apply(now, Event::Received(offer.received)).map_err(Attempted::Illegal)?;
+            let step = self
+                .engine
+                .apply(now, Event::Received(offer.received))
+                .map_err(Attempted::Illegal)?;
             let leased: BTreeSet<TaskId> = step.changes.iter().filter_map(leased_task).collect();
-            for (task, body) in tasks.into_iter().zip(offer.bodies).filter(|(task, _)| leased.contains(task)) {
+            for (task, body) in tasks
+                .into_iter()
+                .zip(offer.bodies)
+                .filter(|(task, _)| leased.contains(task))
+            {
                 let message = Message::parse(&body).unwrap_or_else(|| Message(serde_json::Map::new()));
                 self.gauge.leased(task, &message);
                 self.actuators.messages.insert(task, message);
@@ -348,7 +378,11 @@ fn leased_task(change: &Change) -> Option<TaskId> {
 }
 
 fn final_counts(change: &Change) -> Option<Counts> {
-    if let Change::Counts { counts, .. } = change { Some(*counts) } else { None }
+    if let Change::Counts { counts, .. } = change {
+        Some(*counts)
+    } else {
+        None
+    }
 }
 
 /// What attempts are given beside their messages.
@@ -377,20 +411,30 @@ impl Surroundings {
             Some(requirements) => {
                 let mut say = |line: String| observe(Notice::Said(line));
                 let environment = python::ensure(&layout.project().join(requirements), &options.cache, &mut say)
-                    .map_err(|source| RunError::Python { job: job.name.clone(), source })?;
+                    .map_err(|source| RunError::Python {
+                        job: job.name.clone(),
+                        source,
+                    })?;
                 let inherited_path = inherited.get("PATH").map(String::as_str);
                 let mut variables: Vec<(String, String)> = environment.variables().into();
                 variables.push(("PATH".to_owned(), environment.path(inherited_path)));
                 variables
             }
         };
-        Ok(Surroundings { inherited, secrets, python })
+        Ok(Surroundings {
+            inherited,
+            secrets,
+            python,
+        })
     }
 }
 
 fn make_folders(layout: &Layout, job: &Job, run: RunId) -> Result<(), RunError> {
     let make = |path: &Path| {
-        std::fs::create_dir_all(path).map_err(|source| RunError::Folder { path: path.to_owned(), source })
+        std::fs::create_dir_all(path).map_err(|source| RunError::Folder {
+            path: path.to_owned(),
+            source,
+        })
     };
     make(&layout.logs(&job.name, run))?;
     make(layout.root())

@@ -21,8 +21,14 @@ fn every_schedule_drains() {
         crashes += outcome.crashes;
         executions += outcome.executions;
     }
-    println!("{SCHEDULES} schedules, {crashes} crashes, {executions} executions in {:.1?}", before.elapsed());
-    assert!(crashes > SCHEDULES / 2 && executions > SCHEDULES * 4, "the schedules are too tame: {crashes}, {executions}");
+    println!(
+        "{SCHEDULES} schedules, {crashes} crashes, {executions} executions in {:.1?}",
+        before.elapsed()
+    );
+    assert!(
+        crashes > SCHEDULES / 2 && executions > SCHEDULES * 4,
+        "the schedules are too tame: {crashes}, {executions}"
+    );
 }
 
 #[test]

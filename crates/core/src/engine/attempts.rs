@@ -5,9 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{
-    AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, Stored, TaskRow, Usage,
-};
+use super::event::{AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, Stored, TaskRow, Usage};
 use super::retry::{self, Verdict};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, Supply, Task};
@@ -48,7 +46,10 @@ impl Engine {
         let (pool, gpus) = (task.pool, std::mem::take(&mut task.gpus));
         let ledger = task.ledger;
         self.leave_pool(pool, &gpus);
-        let run = self.runs.get_mut(&attempt.task.run).expect("a held task has an open run");
+        let run = self
+            .runs
+            .get_mut(&attempt.task.run)
+            .expect("a held task has an open run");
         run.pace.observe(exit.ended_at.since(exit.started_at));
         let leaves = exit.result.is_some() || exit.output.is_some();
         let verdict = retry::judge(&run.job, ledger, attempt.number, &exit.end, leaves, jitter);
@@ -57,7 +58,11 @@ impl Engine {
             task.state = task::next(attempt, task.state.clone(), verdict.input)?;
             let (result, output) = (exit.result.clone(), exit.output.clone());
             task.exit = Some(exit);
-            step.effects.push(Effect::Collect { attempt, result, output });
+            step.effects.push(Effect::Collect {
+                attempt,
+                result,
+                output,
+            });
             return Ok(());
         }
         self.settle(now, attempt, verdict, Some(&exit), step)
@@ -71,7 +76,9 @@ impl Engine {
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
         let jitter = self.random.f64();
-        let Some(task) = self.current(attempt) else { return Ok(()) };
+        let Some(task) = self.current(attempt) else {
+            return Ok(());
+        };
         if task.state != State::Collecting {
             return Ok(());
         }
@@ -84,13 +91,23 @@ impl Engine {
             }
             Ok(collected) => {
                 if let Some(body) = collected.result {
-                    step.changes.push(Change::Result { task: attempt.task, body });
+                    step.changes.push(Change::Result {
+                        task: attempt.task,
+                        body,
+                    });
                 }
                 let publish = collected.output.is_some();
                 if let Some(output) = collected.output {
                     let (files, bytes) = (output.files, output.bytes);
-                    step.changes.push(Change::Output { task: attempt.task, files, bytes });
-                    step.effects.push(Effect::Publish { attempt, folder: output.folder });
+                    step.changes.push(Change::Output {
+                        task: attempt.task,
+                        files,
+                        bytes,
+                    });
+                    step.effects.push(Effect::Publish {
+                        attempt,
+                        folder: output.folder,
+                    });
                 }
                 Verdict {
                     input: Input::Collected { publish },
@@ -106,7 +123,9 @@ impl Engine {
     }
 
     pub(super) fn on_published(&mut self, attempt: AttemptId, step: &mut Step) -> Result<(), IllegalTransition> {
-        let Some(task) = self.current(attempt) else { return Ok(()) };
+        let Some(task) = self.current(attempt) else {
+            return Ok(());
+        };
         if task.state != State::Publishing {
             return Ok(());
         }
@@ -156,7 +175,11 @@ impl Engine {
     ) -> Result<(), IllegalTransition> {
         self.keeper = true;
         let leased = self.leased_attempts(|_| true);
-        let missing: Vec<AttemptId> = leased.iter().copied().filter(|attempt| !holds.contains(attempt)).collect();
+        let missing: Vec<AttemptId> = leased
+            .iter()
+            .copied()
+            .filter(|attempt| !holds.contains(attempt))
+            .collect();
         if same {
             // It was never told of these: they have not started.
             self.on_withdrawn(now, &missing, step)?;
@@ -176,17 +199,28 @@ impl Engine {
         let strangers = holds.iter().copied().filter(|attempt| self.current(*attempt).is_none());
         let strangers: Vec<AttemptId> = strangers.collect();
         if !strangers.is_empty() {
-            step.effects.push(Effect::Stop { attempts: strangers, stop: Stop::Fence });
+            step.effects.push(Effect::Stop {
+                attempts: strangers,
+                stop: Stop::Fence,
+            });
         }
         // What was to be ended when the last keeper or runtime went is to be ended still.
         let ending = |run: &RunId| self.runs.get(run).is_some_and(|run| run.ending.is_some());
-        let (cancelled, others): (Vec<AttemptId>, Vec<AttemptId>) =
-            self.leased_attempts(|_| true).into_iter().partition(|attempt| ending(&attempt.task.run));
+        let (cancelled, others): (Vec<AttemptId>, Vec<AttemptId>) = self
+            .leased_attempts(|_| true)
+            .into_iter()
+            .partition(|attempt| ending(&attempt.task.run));
         if !cancelled.is_empty() {
-            step.effects.push(Effect::Stop { attempts: cancelled, stop: Stop::Cancel });
+            step.effects.push(Effect::Stop {
+                attempts: cancelled,
+                stop: Stop::Cancel,
+            });
         }
         if self.supply == Supply::Releasing && !others.is_empty() {
-            step.effects.push(Effect::Stop { attempts: others, stop: Stop::Release });
+            step.effects.push(Effect::Stop {
+                attempts: others,
+                stop: Stop::Release,
+            });
         }
         Ok(())
     }

@@ -14,21 +14,40 @@ pub enum Event {
     RunOpened(Box<OpenRun>),
     /// The answer to `Effect::Receive`: the first waiting messages in order, not yet leased.
     Received(Received),
-    Started { attempt: AttemptId, at: Timestamp },
-    Exited { attempt: AttemptId, exit: Box<Exit> },
+    Started {
+        attempt: AttemptId,
+        at: Timestamp,
+    },
+    Exited {
+        attempt: AttemptId,
+        exit: Box<Exit>,
+    },
     /// The keeper hands these back; they never started.
-    Withdrawn { attempts: Vec<AttemptId> },
+    Withdrawn {
+        attempts: Vec<AttemptId>,
+    },
     /// The answer to `Effect::Collect`.
-    Collected { attempt: AttemptId, collected: Result<Collected, String> },
+    Collected {
+        attempt: AttemptId,
+        collected: Result<Collected, String>,
+    },
     /// The answer to `Effect::Publish`.
-    Published { attempt: AttemptId },
+    Published {
+        attempt: AttemptId,
+    },
     /// A keeper answers. `same` is the one that the leases were handed to: what it does not hold, it was never told
     /// and goes back at no cost; with another keeper it is lost.
-    KeeperFound { holds: BTreeSet<AttemptId>, same: bool },
+    KeeperFound {
+        holds: BTreeSet<AttemptId>,
+        same: bool,
+    },
     /// The keeper is gone and so is everything it ran.
     KeeperLost,
     /// End the run: `late` when its time is up, else because somebody wants it.
-    Cancel { run: RunId, late: bool },
+    Cancel {
+        run: RunId,
+        late: bool,
+    },
     /// Start nothing new; what runs goes on.
     Drain,
     /// End what runs; its messages go back.
@@ -177,15 +196,38 @@ impl Counts {
 pub enum Change {
     Task(TaskRow),
     /// The running attempt is known to have started: shown to people, decides nothing.
-    Started { task: TaskId, at: Timestamp },
+    Started {
+        task: TaskId,
+        at: Timestamp,
+    },
     Attempt(Box<AttemptRow>),
-    Result { task: TaskId, body: String },
-    Output { task: TaskId, files: u64, bytes: u64 },
-    Published { task: TaskId },
+    Result {
+        task: TaskId,
+        body: String,
+    },
+    Output {
+        task: TaskId,
+        files: u64,
+        bytes: u64,
+    },
+    Published {
+        task: TaskId,
+    },
     /// Everything of the run that waits is cancelled.
-    CancelWaiting { run: RunId, at: Timestamp },
-    Counts { run: RunId, counts: Counts },
-    RunEnded { run: RunId, state: RunState, late: bool, at: Timestamp },
+    CancelWaiting {
+        run: RunId,
+        at: Timestamp,
+    },
+    Counts {
+        run: RunId,
+        counts: Counts,
+    },
+    RunEnded {
+        run: RunId,
+        state: RunState,
+        late: bool,
+        at: Timestamp,
+    },
 }
 
 /// The columns of a task that change.
@@ -257,14 +299,28 @@ pub enum RunState {
 pub enum Effect {
     Start(Start),
     /// Hand back what a pool has not started.
-    Withdraw { pool: Pool },
-    Stop { attempts: Vec<AttemptId>, stop: Stop },
+    Withdraw {
+        pool: Pool,
+    },
+    Stop {
+        attempts: Vec<AttemptId>,
+        stop: Stop,
+    },
     /// The keeper may forget this report and reuse its folder.
-    Acknowledge { attempt: AttemptId },
+    Acknowledge {
+        attempt: AttemptId,
+    },
     /// Read and check what the attempt left.
-    Collect { attempt: AttemptId, result: Option<String>, output: Option<String> },
+    Collect {
+        attempt: AttemptId,
+        result: Option<String>,
+        output: Option<String>,
+    },
     /// Move the output to its place.
-    Publish { attempt: AttemptId, folder: String },
+    Publish {
+        attempt: AttemptId,
+        folder: String,
+    },
     /// Tell people about an attempt that did not succeed.
     Tell(Failure),
     /// Nothing is left to do: every run is over, or everything is drained.

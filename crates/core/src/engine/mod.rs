@@ -154,7 +154,8 @@ impl Engine {
         if self.supply == Supply::Open {
             self.supply = Supply::Draining;
         }
-        step.effects.extend(self.pools.keys().map(|pool| Effect::Withdraw { pool: *pool }));
+        step.effects
+            .extend(self.pools.keys().map(|pool| Effect::Withdraw { pool: *pool }));
     }
 
     fn release(&mut self, step: &mut Step) {
@@ -162,7 +163,10 @@ impl Engine {
         self.supply = Supply::Releasing;
         let attempts = self.leased_attempts(|_| true);
         if !attempts.is_empty() {
-            step.effects.push(Effect::Stop { attempts, stop: Stop::Release });
+            step.effects.push(Effect::Stop {
+                attempts,
+                stop: Stop::Release,
+            });
         }
     }
 
@@ -177,18 +181,37 @@ impl Engine {
     /// When it does not: a bug of ours.
     pub fn sanity_check(&self) {
         for (pool, state) in &self.pools {
-            let active = self.tasks.values().filter(|task| task.pool == *pool && task.is_leased()).count();
+            let active = self
+                .tasks
+                .values()
+                .filter(|task| task.pool == *pool && task.is_leased())
+                .count();
             assert_eq!(active, state.active as usize, "{pool:?} counts its attempts");
-            assert!(state.placed <= state.active && state.active > 0, "{pool:?} has no more places than attempts");
+            assert!(
+                state.placed <= state.active && state.active > 0,
+                "{pool:?} has no more places than attempts"
+            );
         }
         for (id, task) in &self.tasks {
             assert!(self.runs.contains_key(&id.run), "the task {id} has an open run");
-            assert!(!task.state.is_final() && task.state != State::Waiting, "the task {id} is held for nothing");
-            assert!(!task.is_leased() || self.pools.contains_key(&task.pool), "the attempt of {id} has a pool");
+            assert!(
+                !task.state.is_final() && task.state != State::Waiting,
+                "the task {id} is held for nothing"
+            );
+            assert!(
+                !task.is_leased() || self.pools.contains_key(&task.pool),
+                "the attempt of {id} has a pool"
+            );
         }
         for (id, run) in &self.runs {
-            let active = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).filter(|(_, task)| !task.is_counted());
-            assert!(run.counts.done() + active.count() as u64 <= run.counts.total, "the run {id} counts no task twice");
+            let active = self
+                .tasks
+                .range(id.task(i64::MIN)..=id.task(i64::MAX))
+                .filter(|(_, task)| !task.is_counted());
+            assert!(
+                run.counts.done() + active.count() as u64 <= run.counts.total,
+                "the run {id} counts no task twice"
+            );
         }
     }
 }

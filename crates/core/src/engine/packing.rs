@@ -24,12 +24,18 @@ pub struct Packing {
 
 impl Packing {
     pub fn new(capacity: Capacity) -> Packing {
-        Packing { capacity, cpu_milli: 0, memory: 0, free_gpus: (0..capacity.gpus).rev().collect() }
+        Packing {
+            capacity,
+            cpu_milli: 0,
+            memory: 0,
+            free_gpus: (0..capacity.gpus).rev().collect(),
+        }
     }
 
     /// How many more of these fit now.
     pub fn room(&self, wanted: Resources) -> u32 {
-        let cpu = u64::from(self.capacity.cpu_milli.saturating_sub(self.cpu_milli)) / u64::from(wanted.cpu_milli.max(1));
+        let cpu =
+            u64::from(self.capacity.cpu_milli.saturating_sub(self.cpu_milli)) / u64::from(wanted.cpu_milli.max(1));
         let memory = match wanted.memory {
             Some(bytes) if bytes > 0 => self.capacity.memory.saturating_sub(self.memory) / bytes,
             _ => u64::MAX,
@@ -70,20 +76,50 @@ mod tests {
 
     #[test]
     fn the_scarcest_resource_decides() {
-        let mut packing = Packing::new(Capacity { cpu_milli: 4000, memory: 8 * GIB, gpus: 3 });
-        let wanted = Resources { cpu_milli: 500, memory: Some(3 * GIB), gpus: 0 };
+        let mut packing = Packing::new(Capacity {
+            cpu_milli: 4000,
+            memory: 8 * GIB,
+            gpus: 3,
+        });
+        let wanted = Resources {
+            cpu_milli: 500,
+            memory: Some(3 * GIB),
+            gpus: 0,
+        };
         assert_eq!(packing.room(wanted), 2);
         packing.take(wanted);
-        assert_eq!(packing.room(Resources { cpu_milli: 500, memory: None, gpus: 0 }), 7);
-        assert_eq!(packing.room(Resources { cpu_milli: 500, memory: None, gpus: 2 }), 1);
+        assert_eq!(
+            packing.room(Resources {
+                cpu_milli: 500,
+                memory: None,
+                gpus: 0
+            }),
+            7
+        );
+        assert_eq!(
+            packing.room(Resources {
+                cpu_milli: 500,
+                memory: None,
+                gpus: 2
+            }),
+            1
+        );
         packing.give_back(wanted, &[]);
         assert_eq!(packing.room(wanted), 2);
     }
 
     #[test]
     fn gpus_are_handed_out_once() {
-        let mut packing = Packing::new(Capacity { cpu_milli: 4000, memory: GIB, gpus: 2 });
-        let wanted = Resources { cpu_milli: 1000, memory: None, gpus: 1 };
+        let mut packing = Packing::new(Capacity {
+            cpu_milli: 4000,
+            memory: GIB,
+            gpus: 2,
+        });
+        let wanted = Resources {
+            cpu_milli: 1000,
+            memory: None,
+            gpus: 1,
+        };
         assert_eq!(packing.take(wanted), [0]);
         assert_eq!(packing.take(wanted), [1]);
         assert_eq!(packing.room(wanted), 0);
@@ -93,8 +129,16 @@ mod tests {
 
     #[test]
     fn what_never_fits_runs_alone() {
-        let mut packing = Packing::new(Capacity { cpu_milli: 1000, memory: GIB, gpus: 0 });
-        let huge = Resources { cpu_milli: 64_000, memory: Some(64 * GIB), gpus: 0 };
+        let mut packing = Packing::new(Capacity {
+            cpu_milli: 1000,
+            memory: GIB,
+            gpus: 0,
+        });
+        let huge = Resources {
+            cpu_milli: 64_000,
+            memory: Some(64 * GIB),
+            gpus: 0,
+        };
         assert_eq!(packing.room(huge), 1);
         packing.take(huge);
         assert_eq!(packing.room(huge), 0);

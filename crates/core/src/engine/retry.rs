@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::event::{End, Ledger, Outcome, Stop};
 use super::task::Input;
-use crate::project::{Backoff, ExitAction, Job, OnCrash};
+use crate::contract;
+use crate::project::{Backoff, Job, OnCrash};
 
 /// Losses after which a task is not tried again: infrastructure losses are free, but not endless.
 pub const MAX_LOSSES: u32 = 5;
@@ -34,16 +35,19 @@ pub fn judge(job: &Job, ledger: Ledger, attempt: u32, end: &End, leaves: bool, j
         delay: Duration::ZERO,
     };
     match end {
-        End::Code(0) => plain(Input::Succeeded { leaves }, Outcome::Succeeded),
-        End::Code(code) => match job.on_exit.get(code) {
-            Some(ExitAction::Skip) => plain(Input::Skipped, Outcome::Skipped),
-            Some(ExitAction::Reject) => plain(Input::Rejected, Outcome::Rejected),
-            Some(ExitAction::Release) => {
+        End::Code(code) => match contract::verdict(job, *code) {
+            contract::Verdict::Success => plain(Input::Succeeded { leaves }, Outcome::Succeeded),
+            contract::Verdict::Skip => plain(Input::Skipped, Outcome::Skipped),
+            contract::Verdict::Reject => plain(Input::Rejected, Outcome::Rejected),
+            contract::Verdict::Release => {
                 let releases = attempt.saturating_sub(ledger.failures + ledger.losses).max(1);
                 let delay = delay(&job.backoff, releases, jitter);
-                Verdict { delay, ..plain(Input::Released, Outcome::Released) }
+                Verdict {
+                    delay,
+                    ..plain(Input::Released, Outcome::Released)
+                }
             }
-            None => failure(job, plain(Input::Failed { again: false }, Outcome::Failed), jitter),
+            contract::Verdict::Failure => failure(job, plain(Input::Failed { again: false }, Outcome::Failed), jitter),
         },
         End::Signal(_) => failure(job, plain(Input::Failed { again: false }, Outcome::Failed), jitter),
         End::TimedOut => failure(job, plain(Input::Failed { again: false }, Outcome::TimedOut), jitter),
@@ -52,9 +56,10 @@ pub fn judge(job: &Job, ledger: Ledger, attempt: u32, end: &End, leaves: bool, j
         End::NotStarted(_) => plain(Input::Failed { again: false }, Outcome::Failed),
         End::Stopped(Stop::Cancel) => plain(Input::Cancelled, Outcome::Stopped),
         End::Stopped(Stop::Release | Stop::Fence) => plain(Input::Released, Outcome::Stopped),
-        End::DiskFull => {
-            Verdict { delay: Duration::from_secs(5), ..plain(Input::Released, Outcome::Released) }
-        }
+        End::DiskFull => Verdict {
+            delay: Duration::from_secs(5),
+            ..plain(Input::Released, Outcome::Released)
+        },
     }
 }
 
@@ -73,9 +78,15 @@ pub fn judge_invalid(job: &Job, ledger: Ledger, why: &str, jitter: f64) -> Verdi
 
 /// What a loss means: it costs no retry, unless the job wants each attempt at most once.
 pub fn judge_loss(job: &Job, ledger: Ledger) -> Verdict {
-    let ledger = Ledger { losses: ledger.losses + 1, ..ledger };
+    let ledger = Ledger {
+        losses: ledger.losses + 1,
+        ..ledger
+    };
     let (again, reason) = match job.on_crash {
-        OnCrash::Fail => (false, "lost with its keeper; `on_crash = \"fail\"` forbids another attempt".to_owned()),
+        OnCrash::Fail => (
+            false,
+            "lost with its keeper; `on_crash = \"fail\"` forbids another attempt".to_owned(),
+        ),
         OnCrash::Retry if ledger.losses >= MAX_LOSSES => (false, format!("lost {} times", ledger.losses)),
         OnCrash::Retry => (true, "lost with its keeper".to_owned()),
     };
@@ -90,10 +101,22 @@ pub fn judge_loss(job: &Job, ledger: Ledger) -> Verdict {
 }
 
 fn failure(job: &Job, verdict: Verdict, jitter: f64) -> Verdict {
-    let ledger = Ledger { failures: verdict.ledger.failures + 1, ..verdict.ledger };
+    let ledger = Ledger {
+        failures: verdict.ledger.failures + 1,
+        ..verdict.ledger
+    };
     let again = ledger.failures <= job.retries;
-    let delay = if again { delay(&job.backoff, ledger.failures, jitter) } else { Duration::ZERO };
-    Verdict { input: Input::Failed { again }, ledger, delay, ..verdict }
+    let delay = if again {
+        delay(&job.backoff, ledger.failures, jitter)
+    } else {
+        Duration::ZERO
+    };
+    Verdict {
+        input: Input::Failed { again },
+        ledger,
+        delay,
+        ..verdict
+    }
 }
 
 /// A kill for want of memory is followed by an attempt with twice as much, at no cost, until `memory_max` is reached.
@@ -102,8 +125,15 @@ fn out_of_memory(job: &Job, verdict: Verdict, jitter: f64) -> Verdict {
     match (memory, job.memory_max) {
         (Some(memory), Some(max)) if memory < max => {
             let grown = memory.saturating_mul(2).min(max);
-            let ledger = Ledger { memory: Some(grown), ..verdict.ledger };
-            Verdict { input: Input::Failed { again: true }, ledger, ..verdict }
+            let ledger = Ledger {
+                memory: Some(grown),
+                ..verdict.ledger
+            };
+            Verdict {
+                input: Input::Failed { again: true },
+                ledger,
+                ..verdict
+            }
         }
         _ => failure(job, verdict, jitter),
     }
@@ -163,8 +193,12 @@ mod tests {
 
     #[test]
     fn backoff_grows_to_its_maximum_and_jitter_spreads_it() {
-        let backoff =
-            Backoff { first: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(10), jitter: 0.5 };
+        let backoff = Backoff {
+            first: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(10),
+            jitter: 0.5,
+        };
         assert_eq!(delay(&backoff, 1, 0.5), Duration::from_secs(1));
         assert_eq!(delay(&backoff, 3, 0.5), Duration::from_secs(4));
         assert_eq!(delay(&backoff, 99, 0.5), Duration::from_secs(10));

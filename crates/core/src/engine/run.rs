@@ -37,16 +37,29 @@ pub(super) enum Ending {
 
 impl Run {
     pub(super) fn resources(&self, memory: Option<u64>) -> Resources {
-        Resources { memory: memory.or(self.job.resources.memory), ..self.job.resources }
+        Resources {
+            memory: memory.or(self.job.resources.memory),
+            ..self.job.resources
+        }
     }
 }
 
 impl Engine {
     pub(super) fn on_run_opened(&mut self, now: Timestamp, open: OpenRun, step: &mut Step) {
-        let workers = [open.workers, open.job.max_workers].into_iter().flatten().min().unwrap_or(u32::MAX);
+        let workers = [open.workers, open.job.max_workers]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u32::MAX);
         for leased in &open.leased {
-            let pool = Pool { run: open.run, memory: leased.ledger.memory };
-            let resources = Resources { memory: pool.memory.or(open.job.resources.memory), ..open.job.resources };
+            let pool = Pool {
+                run: open.run,
+                memory: leased.ledger.memory,
+            };
+            let resources = Resources {
+                memory: pool.memory.or(open.job.resources.memory),
+                ..open.job.resources
+            };
             let gpus = self.packing.take(resources);
             let state = self.pools.entry(pool).or_insert(PoolState { active: 0, placed: 0 });
             state.active += 1;
@@ -67,12 +80,18 @@ impl Engine {
                 state: State::Publishing,
                 attempt: attempt.number,
                 ledger: Default::default(),
-                pool: Pool { run: open.run, memory: None },
+                pool: Pool {
+                    run: open.run,
+                    memory: None,
+                },
                 gpus: Vec::new(),
                 exit: None,
             };
             self.tasks.insert(attempt.task, task);
-            step.effects.push(Effect::Publish { attempt: *attempt, folder: folder.clone() });
+            step.effects.push(Effect::Publish {
+                attempt: *attempt,
+                folder: folder.clone(),
+            });
         }
         let run = Run {
             job: open.job,
@@ -93,7 +112,11 @@ impl Engine {
 
     /// Ends a run early: what waits is cancelled, what runs is stopped.
     pub(super) fn cancel(&mut self, now: Timestamp, id: RunId, late: bool, step: &mut Step) {
-        let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).filter(|(_, task)| !task.is_counted()).count();
+        let held = self
+            .tasks
+            .range(id.task(i64::MIN)..=id.task(i64::MAX))
+            .filter(|(_, task)| !task.is_counted())
+            .count();
         let Some(run) = self.runs.get_mut(&id) else { return };
         if run.ending.is_some() {
             return;
@@ -112,7 +135,10 @@ impl Engine {
         step.effects.extend(pools.map(|pool| Effect::Withdraw { pool: *pool }));
         let attempts = self.leased_attempts(|run| run == id);
         if !attempts.is_empty() {
-            step.effects.push(Effect::Stop { attempts, stop: Stop::Cancel });
+            step.effects.push(Effect::Stop {
+                attempts,
+                stop: Stop::Cancel,
+            });
         }
     }
 
@@ -142,7 +168,10 @@ impl Engine {
         for id in ids {
             let run = self.runs.get_mut(&id).expect("its key was just read");
             if std::mem::take(&mut run.dirty) {
-                step.changes.push(Change::Counts { run: id, counts: run.counts });
+                step.changes.push(Change::Counts {
+                    run: id,
+                    counts: run.counts,
+                });
             }
             let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).next().is_some();
             if run.counts.done() < run.counts.total || held {
@@ -157,7 +186,12 @@ impl Engine {
             } else {
                 RunState::Failed
             };
-            step.changes.push(Change::RunEnded { run: id, state, late: late && run.counts.cancelled > 0, at: now });
+            step.changes.push(Change::RunEnded {
+                run: id,
+                state,
+                late: late && run.counts.cancelled > 0,
+                at: now,
+            });
             self.runs.remove(&id);
         }
         let drained = self.supply != Supply::Open && self.tasks.is_empty();
@@ -171,7 +205,11 @@ impl Engine {
         if run.ending.is_some() {
             return None;
         }
-        let visible = if self.supply == Supply::Open { run.next_visible } else { None };
+        let visible = if self.supply == Supply::Open {
+            run.next_visible
+        } else {
+            None
+        };
         let review = self.review_at(id);
         [run.deadline, visible, review].into_iter().flatten().min()
     }

@@ -45,7 +45,9 @@ impl Engine {
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
         let id = received.run;
-        let Some(run) = self.runs.get_mut(&id) else { return Ok(()) };
+        let Some(run) = self.runs.get_mut(&id) else {
+            return Ok(());
+        };
         run.blocked = None;
         run.next_visible = received.next_visible;
         run.exhausted = (received.deliveries.len() as u64) < u64::from(received.asked);
@@ -53,7 +55,10 @@ impl Engine {
             let run = &self.runs[&id];
             let resources = run.resources(delivery.ledger.memory);
             let window = run.pace.window(&run.job, self.oldest(id), now);
-            let pool = Pool { run: id, memory: delivery.ledger.memory };
+            let pool = Pool {
+                run: id,
+                memory: delivery.ledger.memory,
+            };
             let (placed, ahead) = self.base_pool(id);
             let place = self.room(id, resources) > 0;
             if !place && (pool.memory.is_some() || ahead >= placed.saturating_mul(window - 1)) {
@@ -62,7 +67,11 @@ impl Engine {
                 run.exhausted = false;
                 break;
             }
-            let gpus = if place { self.packing.take(resources) } else { Vec::new() };
+            let gpus = if place {
+                self.packing.take(resources)
+            } else {
+                Vec::new()
+            };
             let state = self.pools.entry(pool).or_insert(PoolState { active: 0, placed: 0 });
             state.active += 1;
             state.placed += u32::from(place);
@@ -78,11 +87,28 @@ impl Engine {
                 unpublished: None,
             }));
             let (limit, memory) = (state.placed, resources.memory);
-            step.effects.push(Effect::Start(Start { attempt, pool, limit, memory, gpus: gpus.clone() }));
+            step.effects.push(Effect::Start(Start {
+                attempt,
+                pool,
+                limit,
+                memory,
+                gpus: gpus.clone(),
+            }));
             let state = task::next(attempt, State::Waiting, Input::Lease)?;
-            let task = Task { state, attempt: attempt.number, ledger: delivery.ledger, pool, gpus, exit: None };
+            let task = Task {
+                state,
+                attempt: attempt.number,
+                ledger: delivery.ledger,
+                pool,
+                gpus,
+                exit: None,
+            };
             let before = self.tasks.insert(delivery.task, task);
-            assert!(before.is_none(), "the store offered {} while it was leased", delivery.task);
+            assert!(
+                before.is_none(),
+                "the store offered {} while it was leased",
+                delivery.task
+            );
         }
         Ok(())
     }
@@ -115,14 +141,25 @@ impl Engine {
     /// When `shrink_windows` has to look again: only while something is ahead of an attempt known to run.
     pub(super) fn review_at(&self, run: RunId) -> Option<Timestamp> {
         let (placed, ahead) = self.base_pool(run);
-        let due = if placed > 0 && ahead > 0 { self.oldest(run).map(Pace::review_at) } else { None };
+        let due = if placed > 0 && ahead > 0 {
+            self.oldest(run).map(Pace::review_at)
+        } else {
+            None
+        };
         due.filter(|_| self.runs[&run].job.resources.gpus == 0)
     }
 
     /// How many more attempts of a run fit, with so many workers.
     fn room(&self, id: RunId, wanted: crate::project::Resources) -> u32 {
-        let placed: u32 = self.pools.iter().filter(|(pool, _)| pool.run == id).map(|(_, state)| state.placed).sum();
-        self.packing.room(wanted).min(self.runs[&id].workers.saturating_sub(placed))
+        let placed: u32 = self
+            .pools
+            .iter()
+            .filter(|(pool, _)| pool.run == id)
+            .map(|(_, state)| state.placed)
+            .sum();
+        self.packing
+            .room(wanted)
+            .min(self.runs[&id].workers.saturating_sub(placed))
     }
 
     fn base_pool(&self, run: RunId) -> (u32, u32) {
@@ -134,7 +171,13 @@ impl Engine {
     fn oldest(&self, run: RunId) -> Option<Timestamp> {
         let tasks = self.tasks.range(run.task(i64::MIN)..=run.task(i64::MAX));
         tasks
-            .filter_map(|(_, task)| if let State::Running { since } = task.state { Some(since) } else { None })
+            .filter_map(|(_, task)| {
+                if let State::Running { since } = task.state {
+                    Some(since)
+                } else {
+                    None
+                }
+            })
             .min()
     }
 }

@@ -12,7 +12,9 @@ pub enum State {
     /// Committed and handed to the keeper; running or next in a pool.
     Leased,
     /// Known to run: it has outlived the first 50 ms.
-    Running { since: Timestamp },
+    Running {
+        since: Timestamp,
+    },
     /// Ended with 0 and left a result or an output that is being read. The row still says leased: a crash before the
     /// success is committed is answered by the keeper's report, or by a loss.
     Collecting,
@@ -29,16 +31,24 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     Lease,
-    Started { at: Timestamp },
+    Started {
+        at: Timestamp,
+    },
     /// Ended with 0; `leaves` a result or an output to collect.
-    Succeeded { leaves: bool },
+    Succeeded {
+        leaves: bool,
+    },
     /// What it left is read, valid and durable; `publish` when there is an output.
-    Collected { publish: bool },
+    Collected {
+        publish: bool,
+    },
     Published,
     Skipped,
     Rejected,
     /// Failed, or left something invalid, or was lost; `again` when another attempt follows.
-    Failed { again: bool },
+    Failed {
+        again: bool,
+    },
     /// Handed back at no cost: released by its exit code, withdrawn before it started, or stopped to make way.
     Released,
     Cancelled,
@@ -56,7 +66,10 @@ pub struct IllegalTransition {
 impl State {
     /// Whether a task in this state is over.
     pub fn is_final(&self) -> bool {
-        matches!(self, State::Succeeded | State::Skipped | State::Failed | State::Rejected | State::Cancelled)
+        matches!(
+            self,
+            State::Succeeded | State::Skipped | State::Failed | State::Rejected | State::Cancelled
+        )
     }
 }
 

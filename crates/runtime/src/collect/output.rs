@@ -33,7 +33,9 @@ pub enum OutputError {
     Dangling { path: String, target: String },
     #[error("the output `{path}` links to `{target}` outside of KINGTIDE_OUTPUT (copy it there)")]
     Outside { path: String, target: String },
-    #[error("the output `{path}` links to the absolute path `{target}`, which will be gone when the output is published (link to a relative one)")]
+    #[error(
+        "the output `{path}` links to the absolute path `{target}`, which will be gone when the output is published (link to a relative one)"
+    )]
     Absolute { path: String, target: String },
     #[error("the output `{path}` is {kind}; only files, folders and links can be published")]
     NotAFile { path: String, kind: &'static str },
@@ -41,7 +43,9 @@ pub enum OutputError {
     Replaced,
     #[error("the output `{path}` has a name that is not UTF-8")]
     BadName { path: String },
-    #[error("the output has a file `{MANIFEST}`, a name that Kingtide needs for its own list (name it otherwise, or put it into a folder)")]
+    #[error(
+        "the output has a file `{MANIFEST}`, a name that Kingtide needs for its own list (name it otherwise, or put it into a folder)"
+    )]
     ManifestTaken,
     #[error("the output `{path}` cannot be read")]
     Unreadable {
@@ -77,7 +81,10 @@ enum Entry {
 /// Checks a folder, writes its manifest and puts all of it on disk. May be called again on a prepared one.
 pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
     // Published, a link in its place would lead to where anyone may change it.
-    let unreadable = |source| OutputError::Unreadable { path: ".".to_owned(), source };
+    let unreadable = |source| OutputError::Unreadable {
+        path: ".".to_owned(),
+        source,
+    };
     if !folder.symlink_metadata().map_err(unreadable)?.is_dir() {
         return Err(OutputError::Replaced);
     }
@@ -86,12 +93,20 @@ pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
     let mut entries = BTreeMap::new();
     let mut summary = OutputSummary::default();
     for (name, path) in &walk.links {
-        entries.insert(name.clone(), Entry::Link { target: check_link(folder, name, path)? });
+        entries.insert(
+            name.clone(),
+            Entry::Link {
+                target: check_link(folder, name, path)?,
+            },
+        );
     }
     let one_by_one = walk.files.len() <= FLUSHED_ONE_BY_ONE;
     let mut buffer = vec![0; 256 * 1024];
     for (name, path) in &walk.files {
-        let read = |source| OutputError::Unreadable { path: name.clone(), source };
+        let read = |source| OutputError::Unreadable {
+            path: name.clone(),
+            source,
+        };
         let mut file = File::open(path).map_err(read)?;
         let (bytes, sha256) = digest(&mut file, &mut buffer).map_err(read)?;
         if one_by_one {
@@ -101,7 +116,12 @@ pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
         summary.bytes += bytes;
         entries.insert(name.clone(), Entry::File { bytes, sha256 });
     }
-    let manifest = Manifest { format: FORMAT, files: summary.files, bytes: summary.bytes, entries: &entries };
+    let manifest = Manifest {
+        format: FORMAT,
+        files: summary.files,
+        bytes: summary.bytes,
+        entries: &entries,
+    };
     flush(folder, &walk, one_by_one, &manifest).map_err(OutputError::Unwritable)?;
     Ok(summary)
 }
@@ -143,20 +163,34 @@ struct Walk {
 
 impl Walk {
     fn over(root: &Path) -> Result<Walk, OutputError> {
-        let mut walk = Walk { folders: vec![root.to_owned()], ..Walk::default() };
+        let mut walk = Walk {
+            folders: vec![root.to_owned()],
+            ..Walk::default()
+        };
         let mut names = vec![String::new()];
         let mut next = 0;
         while next < walk.folders.len() {
             let (folder, prefix) = (walk.folders[next].clone(), names[next].clone());
             next += 1;
-            let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-            let read = |source| OutputError::Unreadable { path: shown.to_owned(), source };
+            let shown = if prefix.is_empty() {
+                "."
+            } else {
+                prefix.trim_end_matches('/')
+            };
+            let read = |source| OutputError::Unreadable {
+                path: shown.to_owned(),
+                source,
+            };
             for entry in fs::read_dir(&folder).map_err(read)? {
                 let entry = entry.map_err(read)?;
                 let kind = entry.file_type().map_err(read)?;
                 let name = match entry.file_name().into_string() {
                     Ok(name) => format!("{prefix}{name}"),
-                    Err(name) => return Err(OutputError::BadName { path: format!("{prefix}{}", name.to_string_lossy()) }),
+                    Err(name) => {
+                        return Err(OutputError::BadName {
+                            path: format!("{prefix}{}", name.to_string_lossy()),
+                        });
+                    }
                 };
                 if kind.is_dir() {
                     walk.folders.push(entry.path());
@@ -181,7 +215,10 @@ impl Walk {
 
 /// A link is published as it is, so it must still lead somewhere in its new place.
 fn check_link(root: &Path, name: &str, path: &Path) -> Result<String, OutputError> {
-    let unreadable = |source| OutputError::Unreadable { path: name.to_owned(), source };
+    let unreadable = |source| OutputError::Unreadable {
+        path: name.to_owned(),
+        source,
+    };
     let target = fs::read_link(path).map_err(unreadable)?;
     let shown = target.display().to_string();
     let named = |error: fn(String, String) -> OutputError| error(name.to_owned(), shown.clone());
@@ -244,7 +281,10 @@ fn digest(file: &mut File, buffer: &mut [u8]) -> io::Result<(u64, String)> {
         hash.update(&buffer[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((
+        bytes,
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+    ))
 }
 
 /// The files are on disk before the folders that name them, and all of it before the manifest.
@@ -280,7 +320,11 @@ fn create_folders(folder: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     File::open(folder)?.sync_all()
 }
 
@@ -332,7 +376,10 @@ mod tests {
         let place = folder.path().join("outputs/job-1/7");
         publish(&output, &place).expect("published");
         assert!(!output.exists());
-        assert_eq!(fs::read(place.join("plots/model")).expect("the link leads there"), b"abc");
+        assert_eq!(
+            fs::read(place.join("plots/model")).expect("the link leads there"),
+            b"abc"
+        );
         publish(&output, &place).expect("a second time does nothing");
         fs::create_dir(&output).expect("a folder");
         fs::write(output.join("late"), "").expect("written");
@@ -349,11 +396,17 @@ mod tests {
             let output = folder.path().join("output");
             prepare(&output);
             let error = prepare_output(&output).expect_err("it is refused").to_string();
-            assert!(!output.join(MANIFEST).is_file() || error.contains(MANIFEST), "no manifest beside an error: {error}");
+            assert!(
+                !output.join(MANIFEST).is_file() || error.contains(MANIFEST),
+                "no manifest beside an error: {error}"
+            );
             error
         };
         let link = |target: &'static str| move |output: &Path| symlink(target, output.join("a/link")).expect("linked");
-        assert_eq!(refused(&link("nowhere")), "the output `a/link` links to `nowhere`, which is not there");
+        assert_eq!(
+            refused(&link("nowhere")),
+            "the output `a/link` links to `nowhere`, which is not there"
+        );
         assert!(refused(&link("link")).contains("is not there"));
         assert!(refused(&link("/proc/self/status")).contains("outside of KINGTIDE_OUTPUT"));
         assert!(refused(&link("../..")).contains("outside of KINGTIDE_OUTPUT"));

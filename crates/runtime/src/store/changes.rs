@@ -19,8 +19,12 @@ impl Store {
     /// `StoreError::Fenced` when another runtime has taken over.
     pub fn begin(&mut self) -> Result<Batch<'_>, StoreError> {
         let ours = self.epoch;
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found: i64 = tx.prepare_cached("SELECT epoch FROM lease")?.query_row([], |row| row.get(0))?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: i64 = tx
+            .prepare_cached("SELECT epoch FROM lease")?
+            .query_row([], |row| row.get(0))?;
         if found != ours {
             return Err(StoreError::Fenced { ours, found });
         }
@@ -35,13 +39,17 @@ impl Batch<'_> {
     }
 
     pub fn renew_lease(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.tx.prepare_cached("UPDATE lease SET renewed_at = ?1")?.execute([now.0])?;
+        self.tx
+            .prepare_cached("UPDATE lease SET renewed_at = ?1")?
+            .execute([now.0])?;
         Ok(())
     }
 
     /// Notes which keeper the leases are handed to from now on.
     pub fn note_keeper(&self, keeper: &str) -> Result<(), StoreError> {
-        self.tx.prepare_cached("UPDATE lease SET keeper = ?1")?.execute([keeper])?;
+        self.tx
+            .prepare_cached("UPDATE lease SET keeper = ?1")?
+            .execute([keeper])?;
         Ok(())
     }
 
@@ -130,7 +138,8 @@ impl Batch<'_> {
     }
 
     fn counts(&self, run: RunId, counts: &Counts) -> Result<(), StoreError> {
-        let sql = "UPDATE run SET succeeded = ?2, skipped = ?3, failed = ?4, rejected = ?5, cancelled = ?6, attempts = ?7
+        let sql =
+            "UPDATE run SET succeeded = ?2, skipped = ?3, failed = ?4, rejected = ?5, cancelled = ?6, attempts = ?7
                    WHERE id = ?1";
         self.execute(
             sql,

@@ -41,10 +41,17 @@ impl Store {
         alive: impl FnOnce(&Holder) -> bool,
     ) -> Result<(), LeaseError> {
         let failed = |error: rusqlite::Error| LeaseError::Store(error.into());
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
         let query = "SELECT epoch, pid, process_start, boot, renewed_at FROM lease";
         let held = tx.query_row(query, [], |row| {
-            let holder = Holder { pid: row.get(1)?, process_start: row.get::<_, i64>(2)? as u64, boot: row.get(3)? };
+            let holder = Holder {
+                pid: row.get(1)?,
+                process_start: row.get::<_, i64>(2)? as u64,
+                boot: row.get(3)?,
+            };
             Ok((row.get::<_, i64>(0)?, holder, Timestamp(row.get(4)?)))
         });
         let held = held.optional().map_err(failed)?;
@@ -71,7 +78,10 @@ impl Store {
 
     /// Gives the lease back: the next runtime need not wait. Refused in silence when another holds it by now.
     pub fn give_lease_back(&mut self) -> Result<(), StoreError> {
-        self.connection.execute("UPDATE lease SET pid = 0, renewed_at = 0 WHERE epoch = ?1", [self.epoch])?;
+        self.connection.execute(
+            "UPDATE lease SET pid = 0, renewed_at = 0 WHERE epoch = ?1",
+            [self.epoch],
+        )?;
         Ok(())
     }
 
@@ -82,7 +92,10 @@ impl Store {
 
     /// The keeper that the leases were handed to.
     pub fn known_keeper(&self) -> Result<Option<String>, StoreError> {
-        let keeper = self.connection.query_row("SELECT keeper FROM lease", [], |row| row.get(0)).optional()?;
+        let keeper = self
+            .connection
+            .query_row("SELECT keeper FROM lease", [], |row| row.get(0))
+            .optional()?;
         Ok(keeper.flatten())
     }
 }

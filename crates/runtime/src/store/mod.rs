@@ -50,7 +50,9 @@ pub enum OpenError {
         "`{path}` was written by a newer Kingtide (schema {found}, this one knows up to {SCHEMA_VERSION}); use that version"
     )]
     Newer { path: PathBuf, found: i32 },
-    #[error("`{path}` is damaged; nothing was changed. Copy it away and delete it to start afresh: outputs and logs stay")]
+    #[error(
+        "`{path}` is damaged; nothing was changed. Copy it away and delete it to start afresh: outputs and logs stay"
+    )]
     Damaged { path: PathBuf, source: rusqlite::Error },
     #[error("cannot open `{path}`")]
     Failed { path: PathBuf, source: rusqlite::Error },
@@ -96,19 +98,31 @@ impl Store {
     /// # Errors
     /// When the file is another program's, newer, damaged or cannot be reached. It is then left as it is.
     pub fn open(folder: &Path) -> Result<Store, OpenError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder {
+            path: folder.to_owned(),
+            source,
+        })?;
         let path = folder.join("kingtide.db");
         let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.clone()),
-            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: path.clone(), source },
-            _ => OpenError::Failed { path: path.clone(), source },
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+                path: path.clone(),
+                source,
+            },
+            _ => OpenError::Failed {
+                path: path.clone(),
+                source,
+            },
         };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let store = Store { connection, path: path.clone(), epoch: 0 };
+        let store = Store {
+            connection,
+            path: path.clone(),
+            epoch: 0,
+        };
         store.identify()?;
         store.migrate().map_err(failed)?;
         Ok(store)
@@ -118,10 +132,19 @@ impl Store {
     fn identify(&self) -> Result<(), OpenError> {
         let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign(self.path.clone()),
-            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: self.path.clone(), source },
-            _ => OpenError::Failed { path: self.path.clone(), source },
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+                path: self.path.clone(),
+                source,
+            },
+            _ => OpenError::Failed {
+                path: self.path.clone(),
+                source,
+            },
         };
-        let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let pragma = |name: &str| {
+            self.connection
+                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+        };
         let application = pragma("application_id").map_err(failed)?;
         let version = pragma("user_version").map_err(failed)?;
         let tables: i64 = self
@@ -133,7 +156,10 @@ impl Store {
             return Err(OpenError::Foreign(self.path.clone()));
         }
         if version > SCHEMA_VERSION {
-            return Err(OpenError::Newer { path: self.path.clone(), found: version });
+            return Err(OpenError::Newer {
+                path: self.path.clone(),
+                found: version,
+            });
         }
         Ok(())
     }

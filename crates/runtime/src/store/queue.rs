@@ -30,8 +30,10 @@ impl Batch<'_> {
             bodies.push(row.get(5)?);
         }
         let sql = "SELECT min(visible_at) FROM task WHERE run = ?1 AND state = 'waiting' AND visible_at IS NOT NULL";
-        let next_visible: Option<i64> =
-            self.tx.prepare_cached(sql)?.query_row([receive.run.0], |row| row.get(0))?;
+        let next_visible: Option<i64> = self
+            .tx
+            .prepare_cached(sql)?
+            .query_row([receive.run.0], |row| row.get(0))?;
         let received = Received {
             run: receive.run,
             asked: receive.max,
@@ -55,6 +57,10 @@ fn delivery(run: RunId, row: &Row<'_>) -> rusqlite::Result<Delivery> {
     Ok(Delivery {
         task: run.task(row.get(0)?),
         attempts: row.get(1)?,
-        ledger: Ledger { failures: row.get(2)?, losses: row.get(3)?, memory: memory.map(|bytes| bytes as u64) },
+        ledger: Ledger {
+            failures: row.get(2)?,
+            losses: row.get(3)?,
+            memory: memory.map(|bytes| bytes as u64),
+        },
     })
 }

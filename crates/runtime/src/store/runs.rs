@@ -33,13 +33,15 @@ impl Store {
         let run = batch.new_run(now, new)?;
         let mean = batch.mean_duration(new.job)?;
         {
-            let mut message_row =
-                batch.tx.prepare_cached("INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)")?;
-            let mut task_row = batch
+            let mut message_row = batch
                 .tx
-                .prepare_cached("INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)")?;
-            let mut predict =
-                batch.tx.prepare_cached("SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2")?;
+                .prepare_cached("INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)")?;
+            let mut task_row = batch.tx.prepare_cached(
+                "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)",
+            )?;
+            let mut predict = batch
+                .tx
+                .prepare_cached("SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2")?;
             let mut total = 0;
             for message in messages {
                 let message = match message {
@@ -50,14 +52,17 @@ impl Store {
                 let key = message.key();
                 let predicted = match mean {
                     None => 0,
-                    Some(mean) => {
-                        predict.query_row(params![new.job, key], |row| row.get(0)).optional()?.unwrap_or(mean)
-                    }
+                    Some(mean) => predict
+                        .query_row(params![new.job, key], |row| row.get(0))
+                        .optional()?
+                        .unwrap_or(mean),
                 };
                 message_row.execute(params![run.0, total, message.body()])?;
                 task_row.execute(params![run.0, total, key, predicted])?;
             }
-            batch.tx.execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total])?;
+            batch
+                .tx
+                .execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total])?;
         }
         batch.commit()?;
         Ok(Ok(run))
@@ -87,7 +92,9 @@ impl Store {
             ),
             params![run.0, of.0],
         )?;
-        batch.tx.execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total as i64])?;
+        batch
+            .tx
+            .execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total as i64])?;
         batch.commit()?;
         Ok(Some(run))
     }
@@ -116,9 +123,19 @@ impl Store {
             };
             Ok((counts, row.get::<_, Option<i64>>(7)?.map(Timestamp)))
         });
-        let Some((counts, deadline)) = found.optional()? else { return Ok(None) };
+        let Some((counts, deadline)) = found.optional()? else {
+            return Ok(None);
+        };
         let (leased, unpublished) = active(&self.connection, run)?;
-        Ok(Some(OpenRun { run, job: job.clone(), workers, deadline, counts, leased, unpublished }))
+        Ok(Some(OpenRun {
+            run,
+            job: job.clone(),
+            workers,
+            deadline,
+            counts,
+            leased,
+            unpublished,
+        }))
     }
 
     /// Job and state of a run.
@@ -191,7 +208,14 @@ fn active(connection: &Connection, run: RunId) -> Result<(Vec<Leased>, Vec<Unpub
             None => {
                 let memory: Option<i64> = row.get(4)?;
                 let memory = memory.map(|bytes| bytes as u64);
-                leased.push(Leased { attempt, ledger: Ledger { failures: row.get(2)?, losses: row.get(3)?, memory } });
+                leased.push(Leased {
+                    attempt,
+                    ledger: Ledger {
+                        failures: row.get(2)?,
+                        losses: row.get(3)?,
+                        memory,
+                    },
+                });
             }
         }
     }

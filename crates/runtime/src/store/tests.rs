@@ -14,7 +14,11 @@ use super::{Holder, LeaseError, NewRun, OpenError, Store, StoreError};
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 fn holder(pid: u32) -> Holder {
-    Holder { pid, process_start: 1, boot: "boot".to_owned() }
+    Holder {
+        pid,
+        process_start: 1,
+        boot: "boot".to_owned(),
+    }
 }
 
 fn store() -> (TempDir, Store) {
@@ -25,19 +29,34 @@ fn store() -> (TempDir, Store) {
 }
 
 fn new_run() -> NewRun<'static> {
-    NewRun { job: "retrain", source: "test", retry_of: None, max_duration: None }
+    NewRun {
+        job: "retrain",
+        source: "test",
+        retry_of: None,
+        max_duration: None,
+    }
 }
 
 fn submit(store: &mut Store, dests: &[&str]) -> RunId {
-    let messages = dests.iter().map(|dest| Message::parse(&format!(r#"{{"dest":"{dest}"}}"#)).expect("an object"));
-    store.submit(NOW, &new_run(), messages.map(Ok::<_, Infallible>)).expect("written").expect("no bad rows")
+    let messages = dests
+        .iter()
+        .map(|dest| Message::parse(&format!(r#"{{"dest":"{dest}"}}"#)).expect("an object"));
+    store
+        .submit(NOW, &new_run(), messages.map(Ok::<_, Infallible>))
+        .expect("written")
+        .expect("no bad rows")
 }
 
 fn offered(store: &mut Store, run: RunId, now: Timestamp) -> Vec<i64> {
     let batch = store.begin().expect("ours");
     let offer = batch.receive(Receive { run, max: 10 }, now).expect("read");
     assert_eq!(offer.received.deliveries.len(), offer.bodies.len());
-    offer.received.deliveries.iter().map(|delivery| delivery.task.seq).collect()
+    offer
+        .received
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.task.seq)
+        .collect()
 }
 
 fn row(task: TaskId, state: Stored) -> TaskRow {
@@ -65,7 +84,9 @@ fn a_live_holder_keeps_others_out_and_a_dead_one_does_not() {
     let mut second = Store::open(folder.path()).expect("opens");
     let refused = second.take_lease(NOW, &holder(2), |_| true);
     assert!(matches!(refused, Err(LeaseError::Busy { pid: 1 })), "{refused:?}");
-    second.take_lease(NOW, &holder(2), |_| false).expect("the holder is dead");
+    second
+        .take_lease(NOW, &holder(2), |_| false)
+        .expect("the holder is dead");
 }
 
 #[test]
@@ -74,10 +95,19 @@ fn a_runtime_that_wakes_up_late_writes_nothing() {
     let run = submit(&mut first, &["BOS"]);
     let mut second = Store::open(folder.path()).expect("opens");
     let late = Timestamp(NOW.0 + 60_000);
-    second.take_lease(late, &holder(2), |_| true).expect("the holder has not renewed for a minute");
+    second
+        .take_lease(late, &holder(2), |_| true)
+        .expect("the holder has not renewed for a minute");
     let refused = first.begin().map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Fenced { ours: 1, found: 2 })), "{refused:?}");
-    assert!(first.submit(late, &new_run(), std::iter::empty::<Result<Message, Infallible>>()).is_err());
+    assert!(
+        matches!(refused, Err(StoreError::Fenced { ours: 1, found: 2 })),
+        "{refused:?}"
+    );
+    assert!(
+        first
+            .submit(late, &new_run(), std::iter::empty::<Result<Message, Infallible>>())
+            .is_err()
+    );
     first.give_lease_back().expect("without effect");
     assert_eq!(offered(&mut second, run, late), [1]);
 }
@@ -105,7 +135,10 @@ fn a_newer_database_is_refused() {
     let connection = rusqlite::Connection::open(folder.path().join("kingtide.db")).expect("opens");
     connection.pragma_update(None, "user_version", 99).expect("set");
     drop(connection);
-    assert!(matches!(Store::open(folder.path()), Err(OpenError::Newer { found: 99, .. })));
+    assert!(matches!(
+        Store::open(folder.path()),
+        Err(OpenError::Newer { found: 99, .. })
+    ));
 }
 
 #[test]
@@ -124,7 +157,9 @@ fn a_damaged_database_is_refused() {
 fn a_row_that_fails_leaves_no_run_behind() {
     let (_folder, mut store) = store();
     let rows = [Ok(Message(serde_json::Map::new())), Err("row 2 is bad")];
-    let failed = store.submit(NOW, &new_run(), rows.into_iter()).expect("no failure of the store");
+    let failed = store
+        .submit(NOW, &new_run(), rows.into_iter())
+        .expect("no failure of the store");
     assert_eq!(failed, Err("row 2 is bad"));
     assert_eq!(store.unfinished("retrain").expect("read"), None);
 }
@@ -145,14 +180,23 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
             ended_at: Timestamp(NOW.0 + seconds * 1000),
             usage: Default::default(),
         };
-        write(&mut store, &[Change::Attempt(Box::new(attempt)), Change::Task(row(task, Stored::Succeeded))]);
+        write(
+            &mut store,
+            &[
+                Change::Attempt(Box::new(attempt)),
+                Change::Task(row(task, Stored::Succeeded)),
+            ],
+        );
     }
     store.remember(first).expect("learnt");
     // SFO was never seen: it is taken for the mean of the others.
     let second = submit(&mut store, &["BOS", "SFO", "LAX"]);
     assert_eq!(offered(&mut store, second, NOW), [3, 2, 1]);
     let later = Timestamp(NOW.0 + 5_000);
-    let delayed = TaskRow { visible_at: Some(later), ..row(second.task(3), Stored::Waiting) };
+    let delayed = TaskRow {
+        visible_at: Some(later),
+        ..row(second.task(3), Stored::Waiting)
+    };
     write(&mut store, &[Change::Task(delayed)]);
     assert_eq!(offered(&mut store, second, NOW), [2, 1]);
     assert_eq!(offered(&mut store, second, later), [3, 2, 1]);
@@ -166,12 +210,32 @@ fn a_retry_repeats_what_did_not_succeed() {
         Change::Task(row(run.task(1), Stored::Failed)),
         Change::Task(row(run.task(2), Stored::Succeeded)),
         Change::Task(row(run.task(3), Stored::Rejected)),
-        Change::Counts { run, counts: Counts { total: 3, succeeded: 1, failed: 1, rejected: 1, ..Counts::default() } },
-        Change::RunEnded { run, state: RunState::Failed, late: false, at: NOW },
+        Change::Counts {
+            run,
+            counts: Counts {
+                total: 3,
+                succeeded: 1,
+                failed: 1,
+                rejected: 1,
+                ..Counts::default()
+            },
+        },
+        Change::RunEnded {
+            run,
+            state: RunState::Failed,
+            late: false,
+            at: NOW,
+        },
     ];
     write(&mut store, &changes);
-    assert_eq!(store.run(run).expect("read"), Some(("retrain".to_owned(), RunState::Failed, false)));
-    let again = store.retry(NOW, run, &new_run()).expect("written").expect("two to repeat");
+    assert_eq!(
+        store.run(run).expect("read"),
+        Some(("retrain".to_owned(), RunState::Failed, false))
+    );
+    let again = store
+        .retry(NOW, run, &new_run())
+        .expect("written")
+        .expect("two to repeat");
     let batch = store.begin().expect("ours");
     let offer = batch.receive(Receive { run: again, max: 10 }, NOW).expect("read");
     assert_eq!(offer.bodies, [r#"{"dest":"BOS"}"#, r#"{"dest":"SFO"}"#]);
@@ -184,14 +248,23 @@ fn a_retry_repeats_what_did_not_succeed() {
 fn what_was_leased_is_found_again() {
     let (folder, mut store) = store();
     let run = submit(&mut store, &["BOS", "LAX"]);
-    let published = TaskRow { unpublished: Some("/w/1/output".to_owned()), ..row(run.task(2), Stored::Succeeded) };
-    write(&mut store, &[Change::Task(row(run.task(1), Stored::Leased)), Change::Task(published)]);
+    let published = TaskRow {
+        unpublished: Some("/w/1/output".to_owned()),
+        ..row(run.task(2), Stored::Succeeded)
+    };
+    write(
+        &mut store,
+        &[Change::Task(row(run.task(1), Stored::Leased)), Change::Task(published)],
+    );
     drop(store);
     let store = Store::open(folder.path()).expect("opens");
     let (project, _) = kingtide_core::project::load("[project]\nname = \"t\"\n[job.retrain]\ncommand = [\"true\"]\n");
     let job = &project.expect("a project").jobs["retrain"];
     let open = store.open_run(run, job, None).expect("read").expect("open");
-    assert_eq!(open.leased.iter().map(|leased| leased.attempt).collect::<Vec<_>>(), [run.task(1).attempt(1)]);
+    assert_eq!(
+        open.leased.iter().map(|leased| leased.attempt).collect::<Vec<_>>(),
+        [run.task(1).attempt(1)]
+    );
     assert_eq!(open.unpublished, [(run.task(2).attempt(1), "/w/1/output".to_owned())]);
     assert_eq!(store.unpublished().expect("read"), ["/w/1/output"]);
 }

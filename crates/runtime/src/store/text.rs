@@ -40,8 +40,13 @@ pub(crate) fn run_state(state: RunState) -> &'static str {
 }
 
 pub(crate) fn parse_run_state(text: &str) -> Result<RunState, StoreError> {
-    [RunState::Open, RunState::Succeeded, RunState::Failed, RunState::Cancelled]
-        .into_iter()
-        .find(|state| run_state(*state) == text)
-        .ok_or_else(|| StoreError::Unknown(text.to_owned()))
+    [
+        RunState::Open,
+        RunState::Succeeded,
+        RunState::Failed,
+        RunState::Cancelled,
+    ]
+    .into_iter()
+    .find(|state| run_state(*state) == text)
+    .ok_or_else(|| StoreError::Unknown(text.to_owned()))
 }

@@ -13,6 +13,8 @@ use super::store::Store;
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) id: u64,
+    /// How many programs the machine has room for.
+    slots: usize,
     pools: BTreeMap<Pool, Waiting>,
     running: BTreeMap<AttemptId, Program>,
     ended: BTreeMap<AttemptId, Exit>,
@@ -32,9 +34,10 @@ struct Program {
 }
 
 impl Keeper {
-    pub(super) fn new(id: u64) -> Keeper {
+    pub(super) fn new(id: u64, slots: u32) -> Keeper {
         Keeper {
             id,
+            slots: slots as usize,
             pools: BTreeMap::new(),
             running: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -43,12 +46,21 @@ impl Keeper {
     }
 
     pub(super) fn holds(&self) -> Holds {
-        let waiting = self.pools.values().flat_map(|pool| pool.queue.iter().map(|start| start.attempt));
-        waiting.chain(self.running.keys().copied()).chain(self.ended.keys().copied()).collect()
+        let waiting = self
+            .pools
+            .values()
+            .flat_map(|pool| pool.queue.iter().map(|start| start.attempt));
+        waiting
+            .chain(self.running.keys().copied())
+            .chain(self.ended.keys().copied())
+            .collect()
     }
 
     pub(super) fn ended(&self) -> Vec<(AttemptId, Exit)> {
-        self.ended.iter().map(|(attempt, exit)| (*attempt, exit.clone())).collect()
+        self.ended
+            .iter()
+            .map(|(attempt, exit)| (*attempt, exit.clone()))
+            .collect()
     }
 
     pub(super) fn take_withdrawn(&mut self) -> Vec<AttemptId> {
@@ -71,7 +83,11 @@ impl Keeper {
             }
             Effect::Withdraw { pool } => {
                 let queue = self.pools.get_mut(&pool).map(|pool| std::mem::take(&mut pool.queue));
-                return queue.unwrap_or_default().into_iter().map(|start| start.attempt).collect();
+                return queue
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|start| start.attempt)
+                    .collect();
             }
             Effect::Stop { attempts, stop } => {
                 for attempt in attempts {
@@ -96,7 +112,13 @@ impl Keeper {
     }
 
     /// Starts what has room; how many that were. An attempt may start only when its lease is on disk.
-    pub(super) fn start_next(&mut self, now: Timestamp, store: &Store, random: &mut fastrand::Rng, seed: u64) -> u64 {
+    pub(super) fn start_next(
+        &mut self,
+        now: Timestamp,
+        store: &mut Store,
+        random: &mut fastrand::Rng,
+        seed: u64,
+    ) -> u64 {
         let mut started = 0;
         for (id, pool) in &mut self.pools {
             let running = |programs: &BTreeMap<AttemptId, Program>| programs.values().filter(|p| p.pool == *id).count();
@@ -106,9 +128,18 @@ impl Keeper {
                 let task: TaskId = start.attempt.task;
                 let row = &store.rows[&task];
                 let leased = row.state == Stored::Leased && row.attempt == start.attempt.number;
-                assert!(leased, "seed {seed}: {} starts without its lease: {row:?}", start.attempt);
+                assert!(
+                    leased,
+                    "seed {seed}: {} starts without its lease: {row:?}",
+                    start.attempt
+                );
+                store.executed(start.attempt, seed);
                 let exit = exit(now, random);
                 self.running.insert(start.attempt, Program { pool: *id, exit });
+                assert!(
+                    self.running.len() <= self.slots,
+                    "seed {seed}: more programs than there is room for"
+                );
                 started += 1;
             }
         }
@@ -132,7 +163,11 @@ impl Keeper {
 }
 
 fn exit(now: Timestamp, random: &mut fastrand::Rng) -> Exit {
-    let took = if random.u32(0..4) == 0 { random.i64(500..20_000) } else { random.i64(1..50) };
+    let took = if random.u32(0..4) == 0 {
+        random.i64(500..20_000)
+    } else {
+        random.i64(1..50)
+    };
     let end = match random.u32(0..20) {
         0..12 => End::Code(0),
         12 | 13 => End::Code(1),

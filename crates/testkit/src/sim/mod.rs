@@ -82,7 +82,11 @@ impl World {
             seed,
             mutation,
             now: Timestamp(1_000_000),
-            capacity: Capacity { cpu_milli: slots * 1000, memory: 4 << 30, gpus: 1 },
+            capacity: Capacity {
+                cpu_milli: slots * 1000,
+                memory: 4 << 30,
+                gpus: 1,
+            },
             store: Store::new(RUN, tasks, seed),
             keeper: None,
             keepers: 0,
@@ -100,7 +104,12 @@ impl World {
     fn drive(&mut self) {
         while !self.store.is_over() {
             self.outcome.events += 1;
-            assert!(self.outcome.events < 20_000, "seed {}: it never ends\n{:#?}", self.seed, self.store);
+            assert!(
+                self.outcome.events < 20_000,
+                "seed {}: it never ends\n{:#?}",
+                self.seed,
+                self.store
+            );
             let calm = self.outcome.events > self.calm_after;
             if !calm {
                 self.misfortune();
@@ -135,7 +144,8 @@ impl World {
             // Delivered twice.
             12..16 if !self.inbox.is_empty() => {
                 let twice = self.inbox[self.random.usize(0..self.inbox.len())].clone();
-                self.inbox.push((self.now + Duration::from_millis(self.random.u64(0..500)), twice.1));
+                self.inbox
+                    .push((self.now + Duration::from_millis(self.random.u64(0..500)), twice.1));
             }
             // Late.
             16..20 if !self.inbox.is_empty() => {
@@ -154,7 +164,10 @@ impl World {
     /// What people do to a run.
     fn interruption(&mut self) -> Option<Event> {
         match self.random.u32(0..10) {
-            0 => Some(Event::Cancel { run: RUN, late: self.random.bool() }),
+            0 => Some(Event::Cancel {
+                run: RUN,
+                late: self.random.bool(),
+            }),
             1..4 => Some(Event::Drain),
             4..6 => Some(Event::Release),
             _ => None,
@@ -171,7 +184,8 @@ impl World {
     fn disconnect(&mut self) {
         self.connected = false;
         // What the runtime's own threads answer does not travel over that connection.
-        self.inbox.retain(|(_, event)| matches!(event, Event::Collected { .. } | Event::Published { .. }));
+        self.inbox
+            .retain(|(_, event)| matches!(event, Event::Collected { .. } | Event::Published { .. }));
         if let Some(keeper) = &mut self.keeper {
             keeper.withdraw_all();
         }
@@ -198,7 +212,9 @@ impl World {
             leased,
             unpublished,
         };
-        let step = engine.apply(self.now, Event::RunOpened(Box::new(open))).expect("a run is opened");
+        let step = engine
+            .apply(self.now, Event::RunOpened(Box::new(open)))
+            .expect("a run is opened");
         self.engine = Some(engine);
         self.finish(step);
     }
@@ -206,21 +222,29 @@ impl World {
     fn connect(&mut self) {
         if self.keeper.is_none() {
             self.keepers += 1;
-            self.keeper = Some(Keeper::new(self.keepers));
+            self.keeper = Some(Keeper::new(self.keepers, self.capacity.cpu_milli / 1000));
         }
         let keeper = self.keeper.as_mut().expect("made above");
         let (same, holds, withdrawn) = (keeper.id == self.known_keeper, keeper.holds(), keeper.take_withdrawn());
         let ended: Vec<(AttemptId, Exit)> = keeper.ended();
         self.known_keeper = keeper.id;
         self.connected = true;
-        let mut events = vec![Event::Withdrawn { attempts: withdrawn }, Event::KeeperFound { holds, same }];
-        events.extend(ended.into_iter().map(|(attempt, exit)| Event::Exited { attempt, exit: Box::new(exit) }));
+        let mut events = vec![
+            Event::Withdrawn { attempts: withdrawn },
+            Event::KeeperFound { holds, same },
+        ];
+        events.extend(ended.into_iter().map(|(attempt, exit)| Event::Exited {
+            attempt,
+            exit: Box::new(exit),
+        }));
         self.apply(events);
     }
 
     /// Lets time pass to the next thing that happens.
     fn advance(&mut self) {
-        let (Some(engine), true) = (&self.engine, self.connected && !self.store.is_over()) else { return };
+        let (Some(engine), true) = (&self.engine, self.connected && !self.store.is_over()) else {
+            return;
+        };
         if engine.is_finished() && !self.store.is_over() {
             // Drained: somebody resumes it later.
             self.kill_runtime();
@@ -230,15 +254,24 @@ impl World {
         let arrives = self.inbox.iter().map(|(at, _)| *at).min();
         let next = [ends, arrives, engine.next_wakeup()].into_iter().flatten().min();
         let Some(next) = next else {
-            panic!("seed {}: it hangs\n{:#?}\n{:#?}\n{:#?}", self.seed, self.engine, self.store, self.keeper)
+            panic!(
+                "seed {}: it hangs\n{:#?}\n{:#?}\n{:#?}",
+                self.seed, self.engine, self.store, self.keeper
+            )
         };
         self.now = self.now.max(next);
         if let Some(keeper) = &mut self.keeper {
             for (attempt, exit) in keeper.end_due(self.now) {
                 let delay = Duration::from_millis(self.random.u64(0..20));
-                self.inbox.push((self.now + delay, Event::Exited { attempt, exit: Box::new(exit) }));
+                self.inbox.push((
+                    self.now + delay,
+                    Event::Exited {
+                        attempt,
+                        exit: Box::new(exit),
+                    },
+                ));
             }
-            self.outcome.executions += keeper.start_next(self.now, &self.store, &mut self.random, self.seed);
+            self.outcome.executions += keeper.start_next(self.now, &mut self.store, &mut self.random, self.seed);
         }
         let now = self.now;
         let (due, later): (Vec<_>, Vec<_>) = self.inbox.drain(..).partition(|(at, _)| *at <= now);
@@ -253,6 +286,7 @@ impl World {
     fn apply(&mut self, events: Vec<Event>) {
         let Some(engine) = &mut self.engine else { return };
         let mut all = Step::default();
+        // What it asks for between its changes it sees as written, though nothing is committed yet.
         let mut overlay = self.store.clone();
         for event in events {
             let step = engine.apply(self.now, event);
@@ -280,7 +314,7 @@ impl World {
         if self.mutation == Mutation::ActBeforeCommit {
             self.act(step.effects.clone());
             self.outcome.executions += match &mut self.keeper {
-                Some(keeper) => keeper.start_next(self.now, &self.store, &mut self.random, self.seed),
+                Some(keeper) => keeper.start_next(self.now, &mut self.store, &mut self.random, self.seed),
                 None => 0,
             };
         }
@@ -297,7 +331,7 @@ impl World {
             self.act(step.effects);
         }
         if let Some(keeper) = &mut self.keeper {
-            self.outcome.executions += keeper.start_next(self.now, &self.store, &mut self.random, self.seed);
+            self.outcome.executions += keeper.start_next(self.now, &mut self.store, &mut self.random, self.seed);
         }
     }
 
@@ -306,12 +340,23 @@ impl World {
             let delay = Duration::from_millis(self.random.u64(0..50));
             let at = self.now + delay;
             match effect {
-                Effect::Collect { attempt, result, output } => {
+                Effect::Collect {
+                    attempt,
+                    result,
+                    output,
+                } => {
                     let collected = if self.random.u32(0..10) == 0 {
                         Err("the result is not JSON".to_owned())
                     } else {
-                        let output = output.map(|folder| Output { folder, files: 1, bytes: 1 });
-                        Ok(Collected { result: result.map(|_| "{}".to_owned()), output })
+                        let output = output.map(|folder| Output {
+                            folder,
+                            files: 1,
+                            bytes: 1,
+                        });
+                        Ok(Collected {
+                            result: result.map(|_| "{}".to_owned()),
+                            output,
+                        })
                     };
                     self.inbox.push((at, Event::Collected { attempt, collected }));
                 }
@@ -334,7 +379,11 @@ impl World {
 }
 
 fn job(random: &mut fastrand::Rng) -> Job {
-    let on_crash = if random.u32(0..4) == 0 { OnCrash::Fail } else { OnCrash::Retry };
+    let on_crash = if random.u32(0..4) == 0 {
+        OnCrash::Fail
+    } else {
+        OnCrash::Retry
+    };
     let on_exit = [(3, ExitAction::Skip), (4, ExitAction::Release), (5, ExitAction::Reject)];
     Job {
         name: "sim".to_owned(),

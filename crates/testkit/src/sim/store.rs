@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kingtide_core::engine::event::{
-    Change, Counts, Delivery, Leased, Ledger, Receive, Received, RunState, Stored, TaskRow,
+    Change, Counts, Delivery, Leased, Ledger, Outcome, Receive, Received, RunState, Stored, TaskRow,
 };
 use kingtide_core::engine::retry::MAX_LOSSES;
 use kingtide_core::id::{AttemptId, RunId, TaskId};
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, OnCrash};
 use kingtide_core::time::Timestamp;
 
 use super::Mutation;
@@ -20,6 +20,10 @@ pub(super) struct Store {
     state: RunState,
     published: BTreeSet<TaskId>,
     results: BTreeSet<TaskId>,
+    /// Every attempt that was ever started; never twice the same.
+    executed: BTreeSet<AttemptId>,
+    /// Attempts that ended by a loss.
+    lost: BTreeSet<AttemptId>,
     /// Every attempt whose end was written.
     attempts: BTreeSet<AttemptId>,
 }
@@ -39,10 +43,15 @@ impl Store {
         Store {
             run,
             rows: (1..=tasks).map(|seq| (run.task(seq), row(seq))).collect(),
-            counts: Counts { total: tasks as u64, ..Counts::default() },
+            counts: Counts {
+                total: tasks as u64,
+                ..Counts::default()
+            },
             state: RunState::Open,
             published: BTreeSet::new(),
             results: BTreeSet::new(),
+            executed: BTreeSet::new(),
+            lost: BTreeSet::new(),
             attempts: BTreeSet::new(),
         }
     }
@@ -59,6 +68,9 @@ impl Store {
                 Change::Attempt(row) => {
                     let new = self.attempts.insert(row.attempt);
                     assert!(new, "seed {seed}: the end of {} was written twice", row.attempt);
+                    if row.outcome == Outcome::Lost {
+                        self.lost.insert(row.attempt);
+                    }
                 }
                 Change::Result { task, .. } => {
                     let new = self.results.insert(*task);
@@ -66,7 +78,10 @@ impl Store {
                 }
                 Change::Output { .. } => {}
                 Change::Published { task } => {
-                    assert!(self.published.contains(task), "seed {seed}: {task} is said to be published and is not");
+                    assert!(
+                        self.published.contains(task),
+                        "seed {seed}: {task} is said to be published and is not"
+                    );
                     self.rows.get_mut(task).expect("a known task").unpublished = None;
                 }
                 Change::CancelWaiting { .. } => {
@@ -104,34 +119,65 @@ impl Store {
     pub(super) fn receive(&self, receive: Receive, now: Timestamp) -> Received {
         assert!(receive.max > 0, "asked for nothing");
         let waiting = || self.rows.values().filter(|row| row.state == Stored::Waiting);
-        let ready = waiting().filter(|row| row.visible_at.is_none_or(|at| at <= now)).take(receive.max as usize);
-        let deliveries =
-            ready.map(|row| Delivery { task: row.task, attempts: row.attempt, ledger: row.ledger }).collect();
+        let ready = waiting()
+            .filter(|row| row.visible_at.is_none_or(|at| at <= now))
+            .take(receive.max as usize);
+        let deliveries = ready
+            .map(|row| Delivery {
+                task: row.task,
+                attempts: row.attempt,
+                ledger: row.ledger,
+            })
+            .collect();
         let next_visible = waiting().filter_map(|row| row.visible_at).filter(|at| *at > now).min();
-        Received { run: receive.run, asked: receive.max, deliveries, next_visible }
+        Received {
+            run: receive.run,
+            asked: receive.max,
+            deliveries,
+            next_visible,
+        }
     }
 
     pub(super) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
         let attempt = |row: &TaskRow| row.task.attempt(row.attempt);
         let leased = self.rows.values().filter(|row| row.state == Stored::Leased);
-        let unpublished =
-            self.rows.values().filter_map(|row| Some((attempt(row), row.unpublished.clone()?)));
+        let unpublished = self
+            .rows
+            .values()
+            .filter_map(|row| Some((attempt(row), row.unpublished.clone()?)));
         (
-            leased.map(|row| Leased { attempt: attempt(row), ledger: row.ledger }).collect(),
+            leased
+                .map(|row| Leased {
+                    attempt: attempt(row),
+                    ledger: row.ledger,
+                })
+                .collect(),
             unpublished.collect(),
         )
+    }
+
+    /// An attempt starts, for the first and only time.
+    pub(super) fn executed(&mut self, attempt: AttemptId, seed: u64) {
+        assert!(self.executed.insert(attempt), "seed {seed}: {attempt} is started twice");
     }
 
     pub(super) fn publish(&mut self, attempt: AttemptId, seed: u64) {
         let row = &self.rows[&attempt.task];
         let committed = row.state == Stored::Succeeded && row.attempt == attempt.number;
-        assert!(committed, "seed {seed}: {attempt} is published without its committed success");
+        assert!(
+            committed,
+            "seed {seed}: {attempt} is published without its committed success"
+        );
         self.published.insert(attempt.task);
     }
 
     pub(super) fn assert_drained(&self, seed: u64, job: &Job) {
         let of = |state| self.rows.values().filter(|row| row.state == state).count() as u64;
-        assert_eq!(of(Stored::Waiting) + of(Stored::Leased), 0, "seed {seed}: tasks are left\n{self:#?}");
+        assert_eq!(
+            of(Stored::Waiting) + of(Stored::Leased),
+            0,
+            "seed {seed}: tasks are left\n{self:#?}"
+        );
         let counted = [
             (self.counts.succeeded, Stored::Succeeded),
             (self.counts.skipped, Stored::Skipped),
@@ -140,19 +186,54 @@ impl Store {
             (self.counts.cancelled, Stored::Cancelled),
         ];
         for (count, state) in counted {
-            assert_eq!(count, of(state), "seed {seed}: the counts of {state:?} are off\n{self:#?}");
+            assert_eq!(
+                count,
+                of(state),
+                "seed {seed}: the counts of {state:?} are off\n{self:#?}"
+            );
         }
-        assert_eq!(self.counts.attempts, self.attempts.len() as u64, "seed {seed}: attempts are miscounted");
-        assert_eq!(self.counts.total, self.rows.len() as u64, "seed {seed}: tasks were lost in run {}", self.run);
+        assert_eq!(
+            self.counts.attempts,
+            self.attempts.len() as u64,
+            "seed {seed}: attempts are miscounted"
+        );
+        assert_eq!(
+            self.counts.total,
+            self.rows.len() as u64,
+            "seed {seed}: tasks were lost in run {}",
+            self.run
+        );
+        for attempt in self.lost.iter().filter(|_| job.on_crash == OnCrash::Fail) {
+            let after = self
+                .executed
+                .range(attempt.task.attempt(attempt.number + 1)..=attempt.task.attempt(u32::MAX));
+            assert_eq!(after.count(), 0, "seed {seed}: {} ran again after a loss", attempt.task);
+        }
         for row in self.rows.values() {
-            assert!(row.ledger.failures <= job.retries + 1, "seed {seed}: {} was retried too often", row.task);
-            assert!(row.ledger.losses <= MAX_LOSSES, "seed {seed}: {} was lost too often", row.task);
-            assert!(row.unpublished.is_none(), "seed {seed}: the output of {} is not in its place", row.task);
+            assert!(
+                row.ledger.failures <= job.retries + 1,
+                "seed {seed}: {} was retried too often",
+                row.task
+            );
+            assert!(
+                row.ledger.losses <= MAX_LOSSES,
+                "seed {seed}: {} was lost too often",
+                row.task
+            );
+            assert!(
+                row.unpublished.is_none(),
+                "seed {seed}: the output of {} is not in its place",
+                row.task
+            );
             let failed_early = row.state == Stored::Failed
                 && row.ledger.failures <= job.retries
                 && row.ledger.losses < MAX_LOSSES
-                && job.on_crash == kingtide_core::project::OnCrash::Retry;
-            assert!(!failed_early, "seed {seed}: {} failed with retries left\n{row:#?}", row.task);
+                && job.on_crash == OnCrash::Retry;
+            assert!(
+                !failed_early,
+                "seed {seed}: {} failed with retries left\n{row:#?}",
+                row.task
+            );
         }
     }
 }
