@@ -35,11 +35,20 @@ pub enum Place {
 
 impl Finding {
     pub fn error(code: &'static str, message: impl Into<String>) -> Finding {
-        Finding { code, severity: Severity::Error, message: message.into(), place: None, help: None }
+        Finding {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            place: None,
+            help: None,
+        }
     }
 
     pub fn warning(code: &'static str, message: impl Into<String>) -> Finding {
-        Finding { severity: Severity::Warning, ..Finding::error(code, message) }
+        Finding {
+            severity: Severity::Warning,
+            ..Finding::error(code, message)
+        }
     }
 
     #[must_use]
@@ -50,7 +59,10 @@ impl Finding {
 
     #[must_use]
     pub fn at_line(mut self, file: &str, line: u64) -> Finding {
-        self.place = Some(Place::Line { file: file.to_owned(), line });
+        self.place = Some(Place::Line {
+            file: file.to_owned(),
+            line,
+        });
         self
     }
 
@@ -58,6 +70,14 @@ impl Finding {
     pub fn at_file(mut self, file: &str) -> Finding {
         self.place = Some(Place::File { file: file.to_owned() });
         self
+    }
+
+    /// Its bytes of `kingtide.toml`, if it is about that file.
+    pub fn span(&self) -> Option<Range<usize>> {
+        match &self.place {
+            Some(Place::Project(span)) => Some(span.clone()),
+            Some(Place::Line { .. } | Place::File { .. }) | None => None,
+        }
     }
 
     #[must_use]
@@ -85,7 +105,10 @@ impl Findings {
 pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
     let before = &source[..source.floor_char_boundary(offset.min(source.len()))];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 impl fmt::Display for Severity {

@@ -30,7 +30,11 @@ impl Message {
 
     /// `k=v k=v`, as people write a message on the command line.
     pub fn label(&self) -> String {
-        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={}", value_text(value))).collect();
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value_text(value)))
+            .collect();
         pairs.join(" ")
     }
 

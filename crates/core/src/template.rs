@@ -40,7 +40,10 @@ impl Template {
                     let end = tail.find('}').ok_or(TemplateError::Unclosed(offset))?;
                     let name = &tail[..end];
                     if !is_name(name) {
-                        return Err(TemplateError::BadName { offset, name: name.to_owned() });
+                        return Err(TemplateError::BadName {
+                            offset,
+                            name: name.to_owned(),
+                        });
                     }
                     if !literal.is_empty() {
                         pieces.push(Piece::Text(std::mem::take(&mut literal)));
@@ -59,7 +62,9 @@ impl Template {
 
     /// A text without placeholders, whatever braces it has.
     pub fn literal(text: &str) -> Template {
-        Template { pieces: vec![Piece::Text(text.to_owned())] }
+        Template {
+            pieces: vec![Piece::Text(text.to_owned())],
+        }
     }
 
     /// The names of its placeholders, in order, repeated as often as they stand there.
@@ -96,7 +101,10 @@ impl Template {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 #[cfg(test)]
@@ -105,7 +113,10 @@ mod tests {
 
     fn filled(text: &str) -> String {
         let message = Message::parse(r#"{"dest":"BOS","depth":4,"deep":{"a":[1]}}"#).expect("an object");
-        Template::parse(text).expect("a template").fill(&message).expect("all there")
+        Template::parse(text)
+            .expect("a template")
+            .fill(&message)
+            .expect("all there")
     }
 
     #[test]
@@ -122,13 +133,19 @@ mod tests {
     fn what_is_no_template_says_where() {
         assert_eq!(Template::parse("a{dest"), Err(TemplateError::Unclosed(1)));
         assert_eq!(Template::parse("a}b"), Err(TemplateError::Unopened(1)));
-        assert!(matches!(Template::parse("{a b}"), Err(TemplateError::BadName { offset: 0, .. })));
+        assert!(matches!(
+            Template::parse("{a b}"),
+            Err(TemplateError::BadName { offset: 0, .. })
+        ));
         assert!(matches!(Template::parse("{}"), Err(TemplateError::BadName { .. })));
     }
 
     #[test]
     fn a_missing_name_is_named() {
         let message = Message::parse("{}").expect("an object");
-        assert_eq!(Template::parse("{dest}").expect("a template").fill(&message), Err("dest".to_owned()));
+        assert_eq!(
+            Template::parse("{dest}").expect("a template").fill(&message),
+            Err("dest".to_owned())
+        );
     }
 }

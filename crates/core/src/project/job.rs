@@ -102,7 +102,12 @@ pub struct Local {
 
 impl Default for Backoff {
     fn default() -> Backoff {
-        Backoff { first: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(300), jitter: 0.2 }
+        Backoff {
+            first: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(300),
+            jitter: 0.2,
+        }
     }
 }
 
