@@ -72,6 +72,14 @@ impl Finding {
         self
     }
 
+    /// Its bytes of `kingtide.toml`, if it is about that file.
+    pub fn span(&self) -> Option<Range<usize>> {
+        match &self.place {
+            Some(Place::Project(span)) => Some(span.clone()),
+            Some(Place::Line { .. } | Place::File { .. }) | None => None,
+        }
+    }
+
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help = Some(help.into());
