@@ -135,6 +135,12 @@ impl Runtime {
         Ok(self.store.unfinished(job)?)
     }
 
+    /// Forgets runs that are over; their logs and outputs are the caller's to remove.
+    pub fn forget(&mut self, runs: &[RunId]) -> Result<(), RunError> {
+        self.store.forget(runs)?;
+        Ok(self.store.give_lease_back()?)
+    }
+
     /// Works off a run until it is over, or until a signal drains it. SIGINT drains, a second one and SIGTERM put back what runs.
     ///
     /// # Errors

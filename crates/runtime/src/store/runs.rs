@@ -148,6 +148,21 @@ impl Store {
         }
     }
 
+    /// Forgets runs that are over, with everything they left in the database; open ones stay.
+    pub fn forget(&mut self, runs: &[RunId]) -> Result<(), StoreError> {
+        let batch = self.begin()?;
+        let over = "SELECT id FROM run WHERE id = ?1 AND state != 'open'";
+        for run in runs {
+            for table in ["result", "output", "attempt", "message", "task"] {
+                batch.tx.execute(&format!("DELETE FROM {table} WHERE run IN ({over})"), [run.0])?;
+            }
+            batch.tx.execute("DELETE FROM run WHERE id = ?1 AND state != 'open'", [run.0])?;
+        }
+        batch.commit()?;
+        self.connection.execute_batch("VACUUM")?;
+        Ok(())
+    }
+
     /// Work folders that successes still name.
     pub fn unpublished(&self) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT unpublished FROM task WHERE unpublished IS NOT NULL";
