@@ -1,4 +1,4 @@
-//! The output folder: checked, listed in a manifest and on disk before the success is committed; moved to its place after.
+//! The output folder: checked, listed in a manifest and on disk before the success is committed. `publish.rs` moves it after.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::publish::sync_folder;
 
 /// The list of what is in an output, written last.
 pub const MANIFEST: &str = "manifest.json";
@@ -33,7 +35,9 @@ pub enum OutputError {
     Dangling { path: String, target: String },
     #[error("the output `{path}` links to `{target}` outside of KINGTIDE_OUTPUT (copy it there)")]
     Outside { path: String, target: String },
-    #[error("the output `{path}` links to the absolute path `{target}`, which will be gone when the output is published (link to a relative one)")]
+    #[error(
+        "the output `{path}` links to the absolute path `{target}`, which will be gone when the output is published (link to a relative one)"
+    )]
     Absolute { path: String, target: String },
     #[error("the output `{path}` is {kind}; only files, folders and links can be published")]
     NotAFile { path: String, kind: &'static str },
@@ -41,7 +45,9 @@ pub enum OutputError {
     Replaced,
     #[error("the output `{path}` has a name that is not UTF-8")]
     BadName { path: String },
-    #[error("the output has a file `{MANIFEST}`, a name that Kingtide needs for its own list (name it otherwise, or put it into a folder)")]
+    #[error(
+        "the output has a file `{MANIFEST}`, a name that Kingtide needs for its own list (name it otherwise, or put it into a folder)"
+    )]
     ManifestTaken,
     #[error("the output `{path}` cannot be read")]
     Unreadable {
@@ -77,7 +83,10 @@ enum Entry {
 /// Checks a folder, writes its manifest and puts all of it on disk. May be called again on a prepared one.
 pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
     // Published, a link in its place would lead to where anyone may change it.
-    let unreadable = |source| OutputError::Unreadable { path: ".".to_owned(), source };
+    let unreadable = |source| OutputError::Unreadable {
+        path: ".".to_owned(),
+        source,
+    };
     if !folder.symlink_metadata().map_err(unreadable)?.is_dir() {
         return Err(OutputError::Replaced);
     }
@@ -86,12 +95,20 @@ pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
     let mut entries = BTreeMap::new();
     let mut summary = OutputSummary::default();
     for (name, path) in &walk.links {
-        entries.insert(name.clone(), Entry::Link { target: check_link(folder, name, path)? });
+        entries.insert(
+            name.clone(),
+            Entry::Link {
+                target: check_link(folder, name, path)?,
+            },
+        );
     }
     let one_by_one = walk.files.len() <= FLUSHED_ONE_BY_ONE;
     let mut buffer = vec![0; 256 * 1024];
     for (name, path) in &walk.files {
-        let read = |source| OutputError::Unreadable { path: name.clone(), source };
+        let read = |source| OutputError::Unreadable {
+            path: name.clone(),
+            source,
+        };
         let mut file = File::open(path).map_err(read)?;
         let (bytes, sha256) = digest(&mut file, &mut buffer).map_err(read)?;
         if one_by_one {
@@ -101,35 +118,14 @@ pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
         summary.bytes += bytes;
         entries.insert(name.clone(), Entry::File { bytes, sha256 });
     }
-    let manifest = Manifest { format: FORMAT, files: summary.files, bytes: summary.bytes, entries: &entries };
+    let manifest = Manifest {
+        format: FORMAT,
+        files: summary.files,
+        bytes: summary.bytes,
+        entries: &entries,
+    };
     flush(folder, &walk, one_by_one, &manifest).map_err(OutputError::Unwritable)?;
     Ok(summary)
-}
-
-/// Moves a prepared output to its place, both on one file system. A crash in between and a second call do no harm: what is
-/// complete in its place stays, and the source is removed.
-pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
-    let parent = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    create_folders(parent)?;
-    match fs::rename(from, to) {
-        Ok(()) => {}
-        Err(_) if is_complete(to) => match fs::remove_dir_all(from) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        },
-        Err(error) => return Err(error),
-    }
-    // Also when it was there already: the crash may have come between the move and this.
-    sync_folder(parent)?;
-    match from.parent().map(sync_folder) {
-        // The work folder may be gone since.
-        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn is_complete(folder: &Path) -> bool {
-    folder.join(MANIFEST).is_file()
 }
 
 /// What a folder holds: relative names and full paths. Links are not followed.
@@ -143,20 +139,34 @@ struct Walk {
 
 impl Walk {
     fn over(root: &Path) -> Result<Walk, OutputError> {
-        let mut walk = Walk { folders: vec![root.to_owned()], ..Walk::default() };
+        let mut walk = Walk {
+            folders: vec![root.to_owned()],
+            ..Walk::default()
+        };
         let mut names = vec![String::new()];
         let mut next = 0;
         while next < walk.folders.len() {
             let (folder, prefix) = (walk.folders[next].clone(), names[next].clone());
             next += 1;
-            let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-            let read = |source| OutputError::Unreadable { path: shown.to_owned(), source };
+            let shown = if prefix.is_empty() {
+                "."
+            } else {
+                prefix.trim_end_matches('/')
+            };
+            let read = |source| OutputError::Unreadable {
+                path: shown.to_owned(),
+                source,
+            };
             for entry in fs::read_dir(&folder).map_err(read)? {
                 let entry = entry.map_err(read)?;
                 let kind = entry.file_type().map_err(read)?;
                 let name = match entry.file_name().into_string() {
                     Ok(name) => format!("{prefix}{name}"),
-                    Err(name) => return Err(OutputError::BadName { path: format!("{prefix}{}", name.to_string_lossy()) }),
+                    Err(name) => {
+                        return Err(OutputError::BadName {
+                            path: format!("{prefix}{}", name.to_string_lossy()),
+                        });
+                    }
                 };
                 if kind.is_dir() {
                     walk.folders.push(entry.path());
@@ -181,7 +191,10 @@ impl Walk {
 
 /// A link is published as it is, so it must still lead somewhere in its new place.
 fn check_link(root: &Path, name: &str, path: &Path) -> Result<String, OutputError> {
-    let unreadable = |source| OutputError::Unreadable { path: name.to_owned(), source };
+    let unreadable = |source| OutputError::Unreadable {
+        path: name.to_owned(),
+        source,
+    };
     let target = fs::read_link(path).map_err(unreadable)?;
     let shown = target.display().to_string();
     let named = |error: fn(String, String) -> OutputError| error(name.to_owned(), shown.clone());
@@ -244,7 +257,10 @@ fn digest(file: &mut File, buffer: &mut [u8]) -> io::Result<(u64, String)> {
         hash.update(&buffer[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((
+        bytes,
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+    ))
 }
 
 /// The files are on disk before the folders that name them, and all of it before the manifest.
@@ -262,26 +278,6 @@ fn flush(root: &Path, walk: &Walk, one_by_one: bool, manifest: &Manifest<'_>) ->
     fs::rename(&draft, root.join(MANIFEST))?;
     sync_folder(root)?;
     root.parent().map_or(Ok(()), sync_folder)
-}
-
-/// `create_dir_all`, with each new folder's name on disk.
-fn create_folders(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_folders(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-        created => created?,
-    }
-    folder.parent().map_or(Ok(()), sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -308,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_listed_and_published_once() {
+    fn an_output_is_listed_the_same_after_a_crash() {
         let folder = folder(&[("model.bin", "abc"), ("plots/a.svg", "")]);
         let output = folder.path().join("output");
         symlink("../model.bin", output.join("plots/model")).expect("linked");
@@ -328,18 +324,6 @@ mod tests {
         fs::write(output.join(DRAFT), "half").expect("written");
         assert_eq!(prepare_output(&output).expect("prepared again"), summary);
         assert_eq!(manifest(&output), expected);
-
-        let place = folder.path().join("outputs/job-1/7");
-        publish(&output, &place).expect("published");
-        assert!(!output.exists());
-        assert_eq!(fs::read(place.join("plots/model")).expect("the link leads there"), b"abc");
-        publish(&output, &place).expect("a second time does nothing");
-        fs::create_dir(&output).expect("a folder");
-        fs::write(output.join("late"), "").expect("written");
-        publish(&output, &place).expect("the first one stays");
-        assert!(!output.exists() && !place.join("late").exists());
-        let error = publish(&output, &folder.path().join("outputs/job-1/8")).expect_err("there is nothing");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -349,11 +333,17 @@ mod tests {
             let output = folder.path().join("output");
             prepare(&output);
             let error = prepare_output(&output).expect_err("it is refused").to_string();
-            assert!(!output.join(MANIFEST).is_file() || error.contains(MANIFEST), "no manifest beside an error: {error}");
+            assert!(
+                !output.join(MANIFEST).is_file() || error.contains(MANIFEST),
+                "no manifest beside an error: {error}"
+            );
             error
         };
         let link = |target: &'static str| move |output: &Path| symlink(target, output.join("a/link")).expect("linked");
-        assert_eq!(refused(&link("nowhere")), "the output `a/link` links to `nowhere`, which is not there");
+        assert_eq!(
+            refused(&link("nowhere")),
+            "the output `a/link` links to `nowhere`, which is not there"
+        );
         assert!(refused(&link("link")).contains("is not there"));
         assert!(refused(&link("/proc/self/status")).contains("outside of KINGTIDE_OUTPUT"));
         assert!(refused(&link("../..")).contains("outside of KINGTIDE_OUTPUT"));
@@ -377,18 +367,6 @@ mod tests {
             fs::write(output.join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("written");
         };
         assert!(refused(&name).contains("not UTF-8"));
-    }
-
-    #[test]
-    fn a_place_that_is_taken_by_something_else_is_kept() {
-        let folder = folder(&[("model.bin", "abc")]);
-        let output = folder.path().join("output");
-        prepare_output(&output).expect("prepared");
-        let place = folder.path().join("place");
-        fs::create_dir(&place).expect("a folder");
-        fs::write(place.join("foreign"), "").expect("written");
-        publish(&output, &place).expect_err("it is not ours to replace");
-        assert!(output.join("model.bin").is_file() && place.join("foreign").is_file());
     }
 
     #[test]

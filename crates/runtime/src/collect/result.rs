@@ -30,13 +30,25 @@ pub enum ResultError {
     #[error("the result file is not UTF-8 at {line}:{column}")]
     NotUtf8 { line: usize, column: usize },
     #[error("the result file has `{written}` at {line}:{column}, which is not JSON (write null instead)")]
-    NotANumber { line: usize, column: usize, written: &'static str },
+    NotANumber {
+        line: usize,
+        column: usize,
+        written: &'static str,
+    },
     #[error("the result file ends in the middle of a value at {line}:{column}")]
     Unfinished { line: usize, column: usize },
     #[error("the result file is not JSON at {line}:{column}: {problem}")]
-    Invalid { line: usize, column: usize, problem: String },
+    Invalid {
+        line: usize,
+        column: usize,
+        problem: String,
+    },
     #[error("the result file has {found} at {line}:{column}; it may hold one JSON object, or one on each line")]
-    NotAnObject { line: usize, column: usize, found: &'static str },
+    NotAnObject {
+        line: usize,
+        column: usize,
+        found: &'static str,
+    },
     #[error("the result file cannot be read")]
     Unreadable(#[source] io::Error),
 }
@@ -61,7 +73,9 @@ pub fn read_result(path: &Path) -> Result<Option<Collected>, ResultError> {
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).map_err(ResultError::Unreadable)?;
-    file.take(MAX_RESULT_BYTES + 1).read_to_end(&mut bytes).map_err(ResultError::Unreadable)?;
+    file.take(MAX_RESULT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(ResultError::Unreadable)?;
     if bytes.len() as u64 > MAX_RESULT_BYTES {
         return Err(ResultError::TooLarge(bytes.len() as u64));
     }
@@ -97,7 +111,10 @@ fn parse(bytes: &[u8]) -> Result<Option<Collected>, ResultError> {
     match rows {
         0 => Ok(None),
         1 => Ok(Some(Collected { body, rows })),
-        _ => Ok(Some(Collected { body: format!("[{body}]"), rows })),
+        _ => Ok(Some(Collected {
+            body: format!("[{body}]"),
+            rows,
+        })),
     }
 }
 
@@ -108,7 +125,9 @@ fn explain(text: &str, start: usize, error: &serde_json::Error) -> ResultError {
     let found = match text[begin..].bytes().next() {
         Some(b'[') => Some("an array"),
         Some(b'"') => Some("a text"),
-        Some(b't' | b'f') if ["true", "false"].iter().any(|word| text[begin..].starts_with(word)) => Some("a truth value"),
+        Some(b't' | b'f') if ["true", "false"].iter().any(|word| text[begin..].starts_with(word)) => {
+            Some("a truth value")
+        }
         Some(b'n') if text[begin..].starts_with("null") => Some("null"),
         Some(b'0'..=b'9' | b'-') if !text[begin..].starts_with("-I") => Some("a number"),
         _ => None,
@@ -132,13 +151,24 @@ fn explain(text: &str, start: usize, error: &serde_json::Error) -> ResultError {
         }
     }
     let problem = error.to_string();
-    let problem = problem.rfind(" at line ").map_or(problem.as_str(), |place| &problem[..place]).to_owned();
-    ResultError::Invalid { line, column: line_and_column(text, offset).1, problem }
+    let problem = problem
+        .rfind(" at line ")
+        .map_or(problem.as_str(), |place| &problem[..place])
+        .to_owned();
+    ResultError::Invalid {
+        line,
+        column: line_and_column(text, offset).1,
+        problem,
+    }
 }
 
 /// The byte that serde_json's line and column (in bytes, from 1) mean.
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     (start + column.saturating_sub(1)).min(text.len())
 }
 
@@ -154,7 +184,9 @@ mod tests {
     }
 
     fn taken(text: &str) -> Option<(String, usize)> {
-        read(text).expect("it is taken").map(|collected| (collected.body, collected.rows))
+        read(text)
+            .expect("it is taken")
+            .map(|collected| (collected.body, collected.rows))
     }
 
     fn refused(text: impl AsRef<[u8]>) -> String {
@@ -163,9 +195,15 @@ mod tests {
 
     #[test]
     fn objects_are_taken_one_or_many() {
-        assert_eq!(taken("{\"b\": 1.50,\n \"a\": [null, \"é\"]}\n"), Some((r#"{"b":1.5,"a":[null,"é"]}"#.into(), 1)));
+        assert_eq!(
+            taken("{\"b\": 1.50,\n \"a\": [null, \"é\"]}\n"),
+            Some((r#"{"b":1.5,"a":[null,"é"]}"#.into(), 1))
+        );
         assert_eq!(taken("\u{feff}{}"), Some(("{}".into(), 1)));
-        assert_eq!(taken("{\"a\":1}\n\n{\"a\":2}"), Some((r#"[{"a":1},{"a":2}]"#.into(), 2)));
+        assert_eq!(
+            taken("{\"a\":1}\n\n{\"a\":2}"),
+            Some((r#"[{"a":1},{"a":2}]"#.into(), 2))
+        );
         assert_eq!(taken(" \n"), None);
         assert_eq!(read_result(Path::new("/nowhere/result.json")).expect("no result"), None);
     }
@@ -192,7 +230,10 @@ mod tests {
         assert!(refused("{\"a\": [1, Infinity]}").contains("`Infinity` at 1:11"));
         assert!(refused("NaN").contains("`NaN` at 1:1"));
         assert!(refused("{\"a\": ").starts_with("the result file ends in the middle of a value at 1:"));
-        assert_eq!(refused("{\"a\": 1,}"), "the result file is not JSON at 1:9: trailing comma");
+        assert_eq!(
+            refused("{\"a\": 1,}"),
+            "the result file is not JSON at 1:9: trailing comma"
+        );
         assert!(refused("{\"é\": x}").contains("not JSON at 1:7: expected value"));
         assert!(refused("mae=3").contains("not JSON at 1:1"));
         assert!(refused("{\"a\": 1e999}").contains("number out of range"));

@@ -40,7 +40,10 @@ pub(super) struct Plan<'a> {
 /// Builds it under the caller's lock. A leftover of an interrupted build is removed first, and after a failure nothing is left
 /// but the log.
 pub(super) fn build(plan: &Plan<'_>, say: &mut dyn FnMut(String)) -> Result<(), PythonError> {
-    let cannot_keep = |source| PythonError::Cache { path: plan.root.to_owned(), source };
+    let cannot_keep = |source| PythonError::Cache {
+        path: plan.root.to_owned(),
+        source,
+    };
     let started = Instant::now();
     let shown = &plan.requirements.shown;
     let (tool, version) = match plan.tools {
@@ -48,18 +51,27 @@ pub(super) fn build(plan: &Plan<'_>, say: &mut dyn FnMut(String)) -> Result<(), 
         Tools::Pip { python } => ("pip", Some(python.version.as_str())),
     };
     let python = version.map_or("Python".to_owned(), |version| format!("Python {version}"));
-    say(format!("making an environment for {shown} with {python} and {tool}; this happens once"));
+    say(format!(
+        "making an environment for {shown} with {python} and {tool}; this happens once"
+    ));
     remove(plan.root).map_err(cannot_keep)?;
-    let mut log = File::create(plan.log)
-        .map_err(|source| PythonError::Cache { path: plan.log.to_owned(), source })?;
-    let built = commands(plan).into_iter().try_for_each(|mut command| run(&mut command, plan, &mut log, say));
+    let mut log = File::create(plan.log).map_err(|source| PythonError::Cache {
+        path: plan.log.to_owned(),
+        source,
+    })?;
+    let built = commands(plan)
+        .into_iter()
+        .try_for_each(|mut command| run(&mut command, plan, &mut log, say));
     if let Err(error) = built {
         // What is left would never be used: it has no marker. Removing it only saves space.
         let _ = remove(plan.root);
         return Err(error);
     }
     seal(plan.root).map_err(cannot_keep)?;
-    say(format!("the environment for {shown} is ready after {:.1} s", started.elapsed().as_secs_f64()));
+    say(format!(
+        "the environment for {shown} is ready after {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -74,7 +86,13 @@ fn seal(root: &Path) -> io::Result<()> {
 
 /// Removes an environment, the marker first, so that a half-removed one is no complete one.
 pub(super) fn remove(root: &Path) -> io::Result<()> {
-    let absent = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    let absent = |error: io::Error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    };
     fs::remove_file(root.join(COMPLETE)).or_else(absent)?;
     fs::remove_dir_all(root).or_else(absent)
 }
@@ -91,7 +109,9 @@ fn commands(plan: &Plan<'_>) -> [Command; 2] {
             make.arg(plan.root);
             let mut install = Command::new(uv);
             // As pip does, so that a hundred tasks do not compile the same files at once.
-            install.args(["pip", "install", "--compile-bytecode", "--python"]).arg(&environment_python);
+            install
+                .args(["pip", "install", "--compile-bytecode", "--python"])
+                .arg(&environment_python);
             (make, install)
         }
         Tools::Pip { python } => {
@@ -109,15 +129,16 @@ fn commands(plan: &Plan<'_>) -> [Command; 2] {
 }
 
 /// Runs one of them with its output in the log. Ctrl-C reaches it too, as it is in our process group.
-fn run(
-    command: &mut Command,
-    plan: &Plan<'_>,
-    log: &mut File,
-    say: &mut dyn FnMut(String),
-) -> Result<(), PythonError> {
+fn run(command: &mut Command, plan: &Plan<'_>, log: &mut File, say: &mut dyn FnMut(String)) -> Result<(), PythonError> {
     let program = Path::new(command.get_program()).to_owned();
-    let cannot_start = |source| PythonError::Start { program: program.clone(), source };
-    let cannot_log = |source| PythonError::Cache { path: plan.log.to_owned(), source };
+    let cannot_start = |source| PythonError::Start {
+        program: program.clone(),
+        source,
+    };
+    let cannot_log = |source| PythonError::Cache {
+        path: plan.log.to_owned(),
+        source,
+    };
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())
@@ -130,7 +151,10 @@ fn run(
     for name in MISLEADING {
         command.env_remove(name);
     }
-    command.env("PIP_USER", "0").env("PIP_PROGRESS_BAR", "off").env("PYTHONUNBUFFERED", "1");
+    command
+        .env("PIP_USER", "0")
+        .env("PIP_PROGRESS_BAR", "off")
+        .env("PYTHONUNBUFFERED", "1");
     let end_with_us = || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)
     };
@@ -146,7 +170,13 @@ fn run(
         let line = without_secrets(String::from_utf8_lossy(&line).trim_end());
         // A log that cannot be written (a full disk) is no reason to break off; pip will say so itself.
         let _ = writeln!(log, "{line}");
-        let progress = ["Collecting ", "Building wheel", "Installing collected", "Downloading cpython", "Resolved "];
+        let progress = [
+            "Collecting ",
+            "Building wheel",
+            "Installing collected",
+            "Downloading cpython",
+            "Resolved ",
+        ];
         if progress.iter().any(|start| line.trim_start().starts_with(start)) {
             say(line.trim().to_owned());
         }
@@ -164,7 +194,12 @@ fn run(
     let cause = cause(&tail, status);
     tail.drain(..tail.len().saturating_sub(TAIL_LINES));
     let requirements = plan.requirements.shown.clone();
-    Err(PythonError::Build(Box::new(BuildFailure { requirements, cause, tail, log: plan.log.to_owned() })))
+    Err(PythonError::Build(Box::new(BuildFailure {
+        requirements,
+        cause,
+        tail,
+        log: plan.log.to_owned(),
+    })))
 }
 
 /// What the output means; the most telling first, since one failure drags others behind it.
@@ -175,8 +210,12 @@ fn cause(output: &[String], status: ExitStatus) -> Cause {
         Cause::Interrupted
     } else if says(&["No space left on device", "Disk quota exceeded"]) {
         Cause::DiskFull
-    } else if says(&["ensurepip is not available", "No module named venv", "No module named ensurepip", "No module named pip"])
-    {
+    } else if says(&[
+        "ensurepip is not available",
+        "No module named venv",
+        "No module named ensurepip",
+        "No module named pip",
+    ]) {
         Cause::NoVenv
     } else if says(&["CERTIFICATE_VERIFY_FAILED", "invalid peer certificate", "UnknownIssuer"]) {
         Cause::NoCertificate
@@ -199,21 +238,40 @@ fn cause(output: &[String], status: ExitStatus) -> Cause {
     } else if says(&["Python.h: No such file", "Python.h' file not found"]) {
         Cause::NoPythonHeaders
     } else if output.iter().any(|line| {
-        let mentions = ["gcc", "g++", "cc'", "clang", "c++"].iter().any(|name| line.contains(name));
+        let mentions = ["gcc", "g++", "cc'", "clang", "c++"]
+            .iter()
+            .any(|name| line.contains(name));
         (mentions && line.contains("No such file or directory")) || line.contains("Unknown compiler(s)")
     }) {
         Cause::NoCompiler
     } else if says(&["ResolutionImpossible", "conflicting dependencies"]) {
         Cause::Conflict
-    } else if says(&["No matching distribution found", "Could not find a version that satisfies", "was not found in"]) {
-        Cause::NotFound { package: not_found(&text) }
+    } else if says(&[
+        "No matching distribution found",
+        "Could not find a version that satisfies",
+        "was not found in",
+    ]) {
+        Cause::NotFound {
+            package: not_found(&text),
+        }
     } else if says(&["your requirements are unsatisfiable"]) {
         Cause::Conflict
-    } else if says(&["Invalid requirement", "InvalidRequirement", "Couldn't parse requirement", "no such option"]) {
+    } else if says(&[
+        "Invalid requirement",
+        "InvalidRequirement",
+        "Couldn't parse requirement",
+        "no such option",
+    ]) {
         Cause::NotARequirement
-    } else if says(&["subprocess-exited-with-error", "Failed building wheel", "Failed to build", "metadata-generation-failed"])
-    {
-        Cause::CannotBuild { package: not_built(&text) }
+    } else if says(&[
+        "subprocess-exited-with-error",
+        "Failed building wheel",
+        "Failed to build",
+        "metadata-generation-failed",
+    ]) {
+        Cause::CannotBuild {
+            package: not_built(&text),
+        }
     } else {
         Cause::Other
     }
@@ -231,13 +289,17 @@ fn not_found(text: &str) -> Option<String> {
 }
 
 fn not_built(text: &str) -> Option<String> {
-    ["Failed building wheel for ", "Failed to build installable wheels for some pyproject.toml based projects (", "Failed to build `"]
-        .iter()
-        .find_map(|start| {
-            let rest = &text[text.find(start)? + start.len()..];
-            Some(rest[..rest.find(['\n', ')', '`', ' ']).unwrap_or(rest.len())].to_owned())
-        })
-        .filter(|name| !name.is_empty())
+    [
+        "Failed building wheel for ",
+        "Failed to build installable wheels for some pyproject.toml based projects (",
+        "Failed to build `",
+    ]
+    .iter()
+    .find_map(|start| {
+        let rest = &text[text.find(start)? + start.len()..];
+        Some(rest[..rest.find(['\n', ')', '`', ' ']).unwrap_or(rest.len())].to_owned())
+    })
+    .filter(|name| !name.is_empty())
 }
 
 /// Replaces what stands before the `@` of an address.
@@ -247,7 +309,9 @@ fn without_secrets(line: &str) -> String {
     while let Some(start) = rest.find("://") {
         let (before, after) = rest.split_at(start + 3);
         result.push_str(before);
-        let end = after.find(['/', ' ', '\t', '"', '\'', '`', '?', '#']).unwrap_or(after.len());
+        let end = after
+            .find(['/', ' ', '\t', '"', '\'', '`', '?', '#'])
+            .unwrap_or(after.len());
         rest = after;
         if let Some(at) = after[..end].rfind('@') {
             result.push_str("***");
@@ -273,23 +337,47 @@ mod tests {
 
     #[test]
     fn what_a_failure_means() {
-        let meaning = |text: &str| cause(&text.lines().map(str::to_owned).collect::<Vec<_>>(), ExitStatus::from_raw(256));
+        let meaning = |text: &str| {
+            cause(
+                &text.lines().map(str::to_owned).collect::<Vec<_>>(),
+                ExitStatus::from_raw(256),
+            )
+        };
         assert_eq!(
-            meaning("ERROR: Could not find a version that satisfies the requirement nosuch==1 (from versions: none)\nERROR: No matching distribution found for nosuch==1"),
-            Cause::NotFound { package: Some("nosuch==1".into()) }
+            meaning(
+                "ERROR: Could not find a version that satisfies the requirement nosuch==1 (from versions: none)\nERROR: No matching distribution found for nosuch==1"
+            ),
+            Cause::NotFound {
+                package: Some("nosuch==1".into())
+            }
         );
         assert_eq!(
-            meaning("  × No solution found\n  ╰─▶ Because nosuch was not found in the package registry and you require nosuch, we can conclude that your requirements are unsatisfiable."),
-            Cause::NotFound { package: Some("nosuch".into()) }
+            meaning(
+                "  × No solution found\n  ╰─▶ Because nosuch was not found in the package registry and you require nosuch, we can conclude that your requirements are unsatisfiable."
+            ),
+            Cause::NotFound {
+                package: Some("nosuch".into())
+            }
         );
         assert_eq!(
             meaning("WARNING: Retrying: NewConnectionError('x')\nERROR: No matching distribution found for numpy"),
             Cause::NoNetwork
         );
-        assert_eq!(meaning("The virtual environment was not created successfully because ensurepip is not available."), Cause::NoVenv);
-        assert_eq!(meaning("error: command 'gcc' failed: No such file or directory\nFailed building wheel for x"), Cause::NoCompiler);
+        assert_eq!(
+            meaning("The virtual environment was not created successfully because ensurepip is not available."),
+            Cause::NoVenv
+        );
+        assert_eq!(
+            meaning("error: command 'gcc' failed: No such file or directory\nFailed building wheel for x"),
+            Cause::NoCompiler
+        );
         assert_eq!(meaning("OSError: [Errno 28] No space left on device"), Cause::DiskFull);
-        assert_eq!(meaning("  Failed building wheel for fast\n"), Cause::CannotBuild { package: Some("fast".into()) });
+        assert_eq!(
+            meaning("  Failed building wheel for fast\n"),
+            Cause::CannotBuild {
+                package: Some("fast".into())
+            }
+        );
         assert_eq!(meaning("something else"), Cause::Other);
         assert_eq!(cause(&[], ExitStatus::from_raw(2)), Cause::Interrupted);
     }

@@ -146,7 +146,11 @@ impl BuildFailure {
 
 impl fmt::Display for BuildFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot make the Python environment for {}: {}", self.requirements, self.cause)?;
+        write!(
+            f,
+            "cannot make the Python environment for {}: {}",
+            self.requirements, self.cause
+        )?;
         for line in &self.tail {
             write!(f, "\n  {line}")?;
         }

@@ -33,9 +33,21 @@ print(json.dumps({
 }))
 "#;
 /// What the stand-ins of pyenv, asdf and mise decide by.
-const DECIDING_VARIABLES: [&str; 6] =
-    ["PYENV_VERSION", "PYENV_ROOT", "PYENV_DIR", "ASDF_PYTHON_VERSION", "MISE_PYTHON_VERSION", "HOME"];
-const DECIDING_FILES: [&str; 5] = [".python-version", ".tool-versions", "mise.toml", ".mise.toml", ".mise/config.toml"];
+const DECIDING_VARIABLES: [&str; 6] = [
+    "PYENV_VERSION",
+    "PYENV_ROOT",
+    "PYENV_DIR",
+    "ASDF_PYTHON_VERSION",
+    "MISE_PYTHON_VERSION",
+    "HOME",
+];
+const DECIDING_FILES: [&str; 5] = [
+    ".python-version",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    ".mise/config.toml",
+];
 
 /// What builds an environment.
 pub(super) enum Tools {
@@ -71,22 +83,27 @@ pub struct Found {
 
 /// `uv` and `python3` as they would be used in a folder. Starts them.
 pub fn look_up(search_path: &OsStr, folder: &Path) -> (Option<Found>, Option<Found>) {
-    let uv = on_path("uv", search_path).map(|path| Found { version: ask_uv(&path).ok(), path });
-    let python = on_path("python3", search_path)
-        .map(|path| Found { version: ask_python(&path, folder).ok().map(|python| python.version), path });
+    let uv = on_path("uv", search_path).map(|path| Found {
+        version: ask_uv(&path).ok(),
+        path,
+    });
+    let python = on_path("python3", search_path).map(|path| Found {
+        version: ask_python(&path, folder).ok().map(|python| python.version),
+        path,
+    });
     (uv, python)
 }
 
 impl Tools {
     pub(super) fn find(search_path: &OsStr, folder: &Path, probes: &Path) -> Result<Tools, PythonError> {
-        let python = match on_path("python3", search_path) {
-            Some(path) => Some(Interpreter::of(&path, folder, probes)),
-            None => None,
-        };
+        let python = on_path("python3", search_path).map(|path| Interpreter::of(&path, folder, probes));
         let uv = on_path("uv", search_path).filter(|path| uv_runs(path, folder, probes));
         match (uv, python) {
             // An interpreter that does not run is no obstacle to uv, which finds or brings another.
-            (Some(uv), python) => Ok(Tools::Uv { uv, python: python.and_then(Result::ok) }),
+            (Some(uv), python) => Ok(Tools::Uv {
+                uv,
+                python: python.and_then(Result::ok),
+            }),
             (None, Some(python)) => Ok(Tools::Pip { python: python? }),
             (None, None) => Err(PythonError::NoPython),
         }
@@ -134,7 +151,10 @@ fn ask_uv(path: &Path) -> Result<String, PythonError> {
 }
 
 fn ask_python(path: &Path, folder: &Path) -> Result<Interpreter, PythonError> {
-    let said = ask(Command::new(path).args(["-I", "-S", "-c", PROBE]).current_dir(folder), path)?;
+    let said = ask(
+        Command::new(path).args(["-I", "-S", "-c", PROBE]).current_dir(folder),
+        path,
+    )?;
     serde_json::from_str(&said).map_err(|_| PythonError::Interpreter {
         path: path.to_owned(),
         said: format!("it answered `{}`", said.lines().next().unwrap_or_default()),
@@ -142,15 +162,24 @@ fn ask_python(path: &Path, folder: &Path) -> Result<Interpreter, PythonError> {
 }
 
 fn ask(command: &mut Command, path: &Path) -> Result<String, PythonError> {
-    command.env_remove("PYTHONHOME").env_remove("PYTHONPATH").stdin(Stdio::null());
-    let output = command.output().map_err(|source| PythonError::Start { program: path.to_owned(), source })?;
+    command
+        .env_remove("PYTHONHOME")
+        .env_remove("PYTHONPATH")
+        .stdin(Stdio::null());
+    let output = command.output().map_err(|source| PythonError::Start {
+        program: path.to_owned(),
+        source,
+    })?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let said = match complaint.lines().rfind(|line| !line.trim().is_empty()) {
             Some(line) => line.trim().to_owned(),
             None => output.status.to_string(),
         };
-        return Err(PythonError::Interpreter { path: path.to_owned(), said });
+        return Err(PythonError::Interpreter {
+            path: path.to_owned(),
+            said,
+        });
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -177,7 +206,12 @@ impl FileIdentity {
     fn of(path: &Path) -> Option<FileIdentity> {
         let path = path.canonicalize().ok()?;
         let file = fs::metadata(&path).ok()?;
-        Some(FileIdentity { size: file.len(), seconds: file.mtime(), nanoseconds: file.mtime_nsec(), path })
+        Some(FileIdentity {
+            size: file.len(),
+            seconds: file.mtime(),
+            nanoseconds: file.mtime_nsec(),
+            path,
+        })
     }
 }
 
@@ -209,7 +243,9 @@ impl Probe {
                 add(&fs::read(folder.join("version")).unwrap_or_default());
             }
         }
-        Probe { file: probes.join(format!("{}.json", hex(&key.finalize()[..16]))) }
+        Probe {
+            file: probes.join(format!("{}.json", hex(&key.finalize()[..16]))),
+        }
     }
 
     fn kept<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
@@ -232,8 +268,11 @@ impl Probe {
 fn is_stand_in(resolved: &Path, path: &Path) -> bool {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut start = [0; 2];
-    let is_script = fs::File::open(resolved).is_ok_and(|mut file| file.read_exact(&mut start).is_ok() && &start == b"#!");
-    let of_its_kind = ["python", "pypy", "graalpy"].iter().any(|kind| name(resolved).starts_with(kind));
+    let is_script =
+        fs::File::open(resolved).is_ok_and(|mut file| file.read_exact(&mut start).is_ok() && &start == b"#!");
+    let of_its_kind = ["python", "pypy", "graalpy"]
+        .iter()
+        .any(|kind| name(resolved).starts_with(kind));
     is_script || !(of_its_kind || name(resolved) == name(path))
 }
 
@@ -259,13 +298,24 @@ mod tests {
     fn an_interpreter_that_does_not_run_says_why() {
         let folder = tempfile::tempdir().expect("a folder");
         let python = folder.path().join("python3");
-        fs::write(&python, "#!/bin/sh\necho 'version 3.99 is not installed' >&2\nexit 127\n").expect("written");
+        fs::write(
+            &python,
+            "#!/bin/sh\necho 'version 3.99 is not installed' >&2\nexit 127\n",
+        )
+        .expect("written");
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).expect("made executable");
         let error = Tools::find(folder.path().as_os_str(), folder.path(), &folder.path().join("probes"))
             .err()
             .expect("it does not run");
-        assert!(error.to_string().ends_with("does not run: version 3.99 is not installed"), "{error}");
-        let nothing = Tools::find(OsStr::new(""), folder.path(), folder.path()).err().expect("nothing on PATH");
+        assert!(
+            error
+                .to_string()
+                .ends_with("does not run: version 3.99 is not installed"),
+            "{error}"
+        );
+        let nothing = Tools::find(OsStr::new(""), folder.path(), folder.path())
+            .err()
+            .expect("nothing on PATH");
         assert!(matches!(nothing, PythonError::NoPython));
     }
 }

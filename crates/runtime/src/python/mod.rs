@@ -93,12 +93,22 @@ pub(crate) fn ensure_with(
     let _lock = match place.lock(Wait::No, Kind::Exclusive)? {
         Some(lock) => lock,
         None => {
-            say(format!("waiting for another process that prepares the Python environment for {}", requirements.shown));
-            place.lock(Wait::Yes, Kind::Exclusive)?.expect("a lock that waits is always taken")
+            say(format!(
+                "waiting for another process that prepares the Python environment for {}",
+                requirements.shown
+            ));
+            place
+                .lock(Wait::Yes, Kind::Exclusive)?
+                .expect("a lock that waits is always taken")
         }
     };
     if !place.is_complete() {
-        let plan = Plan { requirements: &requirements, tools: &tools, root: &place.root, log: &place.log };
+        let plan = Plan {
+            requirements: &requirements,
+            tools: &tools,
+            root: &place.root,
+            log: &place.log,
+        };
         build::build(&plan, say)?;
     }
     place.used()
@@ -126,12 +136,18 @@ struct Shelf {
 
 impl Shelf {
     fn open(cache: &Path) -> Result<Shelf, PythonError> {
-        let folder = std::path::absolute(cache).unwrap_or_else(|_| cache.to_owned()).join("kingtide").join("python");
+        let folder = std::path::absolute(cache)
+            .unwrap_or_else(|_| cache.to_owned())
+            .join("kingtide")
+            .join("python");
         // A folder with the separator of PATH in its name can never be found through PATH.
         if folder.as_os_str().as_encoded_bytes().contains(&b':') {
             return Err(PythonError::ColonInPath { path: folder });
         }
-        fs::create_dir_all(&folder).map_err(|source| PythonError::Cache { path: folder.clone(), source })?;
+        fs::create_dir_all(&folder).map_err(|source| PythonError::Cache {
+            path: folder.clone(),
+            source,
+        })?;
         Ok(Shelf { folder })
     }
 
@@ -175,18 +191,34 @@ impl Place {
 
     fn used(&self) -> Result<Environment, PythonError> {
         let touch = || -> io::Result<()> {
-            let file = OpenOptions::new().create(true).append(true).open(self.root.join(USED))?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.root.join(USED))?;
             file.set_modified(SystemTime::now())
         };
-        touch().map_err(|source| PythonError::Cache { path: self.root.clone(), source })?;
-        Ok(Environment { bin: self.root.join("bin"), root: self.root.clone() })
+        touch().map_err(|source| PythonError::Cache {
+            path: self.root.clone(),
+            source,
+        })?;
+        Ok(Environment {
+            bin: self.root.join("bin"),
+            root: self.root.clone(),
+        })
     }
 
     /// Held until the file is dropped. `None` when another process holds it and we were not to wait.
     fn lock(&self, wait: Wait, kind: Kind) -> Result<Option<File>, PythonError> {
-        let failed = |source| PythonError::Cache { path: self.lock.clone(), source };
+        let failed = |source| PythonError::Cache {
+            path: self.lock.clone(),
+            source,
+        };
         loop {
-            let file = OpenOptions::new().create(true).append(true).open(&self.lock).map_err(failed)?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.lock)
+                .map_err(failed)?;
             let taken = match (wait, kind) {
                 (Wait::Yes, Kind::Shared) => file.lock_shared().map_err(TryLockError::Error),
                 (Wait::Yes, Kind::Exclusive) => file.lock().map_err(TryLockError::Error),

@@ -20,7 +20,10 @@ pub struct Pruned {
 /// Removes the environments, finished or not, that no `ensure` has asked for in `older_than`. One that is being built stays.
 pub fn prune(cache: &Path, older_than: Duration) -> Result<Pruned, PythonError> {
     let shelf = Shelf::open(cache)?;
-    let failed = |source| PythonError::Cache { path: shelf.folder.clone(), source };
+    let failed = |source| PythonError::Cache {
+        path: shelf.folder.clone(),
+        source,
+    };
     let mut pruned = Pruned::default();
     for entry in fs::read_dir(&shelf.folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -29,15 +32,22 @@ pub fn prune(cache: &Path, older_than: Duration) -> Result<Pruned, PythonError> 
             continue;
         }
         let place = shelf.place(&name);
-        let Some(_lock) = place.lock(Wait::No, Kind::Exclusive)? else { continue };
+        let Some(_lock) = place.lock(Wait::No, Kind::Exclusive)? else {
+            continue;
+        };
         // Looked at under the lock: whoever took it before has touched it.
-        let used = fs::metadata(place.root.join(USED)).or_else(|_| fs::metadata(&place.root)).and_then(|file| file.modified());
+        let used = fs::metadata(place.root.join(USED))
+            .or_else(|_| fs::metadata(&place.root))
+            .and_then(|file| file.modified());
         let age = used.map(|used| SystemTime::now().duration_since(used).unwrap_or_default());
         if !matches!(age, Ok(age) if age >= older_than) {
             continue;
         }
         let bytes = occupied(&place.root).unwrap_or(0);
-        let cannot_remove = |source| PythonError::Cache { path: place.root.clone(), source };
+        let cannot_remove = |source| PythonError::Cache {
+            path: place.root.clone(),
+            source,
+        };
         remove(&place.root).map_err(cannot_remove)?;
         for file in [&place.log, &place.lock] {
             // The lock's file last, while we hold it; see `Place::lock` for whoever waits for it.

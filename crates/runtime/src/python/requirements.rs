@@ -38,15 +38,30 @@ pub(super) struct Requirements {
 }
 
 pub(super) fn read(path: &Path) -> Result<Requirements, PythonError> {
-    let failed = |source| PythonError::Requirements { path: path.to_owned(), source };
+    let failed = |source| PythonError::Requirements {
+        path: path.to_owned(),
+        source,
+    };
     let file = std::path::absolute(path).map_err(failed)?;
     let content = fs::read(&file).map_err(failed)?;
     let folder = file.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
-    let shown = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let mut reading = Reading { folder: folder.clone(), hash: Sha256::new(), seen: BTreeSet::from([file.clone()]) };
+    let shown = path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let mut reading = Reading {
+        folder: folder.clone(),
+        hash: Sha256::new(),
+        seen: BTreeSet::from([file.clone()]),
+    };
     reading.file(&file, &content)?;
     let digest = reading.hash.finalize().into();
-    Ok(Requirements { file, folder, shown, digest })
+    Ok(Requirements {
+        file,
+        folder,
+        shown,
+        digest,
+    })
 }
 
 struct Reading {
@@ -76,8 +91,10 @@ impl Reading {
                 Some(Mention::Include(included)) if !included.contains("://") => {
                     let path = here.join(&included);
                     if self.seen.insert(path.clone()) {
-                        let content = fs::read(&path).map_err(|source| {
-                            PythonError::Included { place: place(), path: path.clone(), source }
+                        let content = fs::read(&path).map_err(|source| PythonError::Included {
+                            place: place(),
+                            path: path.clone(),
+                            source,
                         })?;
                         self.file(&path, &content)?;
                     }
@@ -95,7 +112,11 @@ impl Reading {
                 Some(Mention::Local(path)) => {
                     let path = self.folder.join(path);
                     if path.exists() {
-                        self.package(&path).map_err(|source| PythonError::LocalPackage { place: place(), path, source })?;
+                        self.package(&path).map_err(|source| PythonError::LocalPackage {
+                            place: place(),
+                            path,
+                            source,
+                        })?;
                     }
                 }
                 Some(Mention::Include(_)) | None => {}
@@ -121,7 +142,10 @@ impl Reading {
                         folders.push(entry.path());
                     } else if kind.is_file() {
                         let relative = entry.path();
-                        self.source(&entry.path(), relative.strip_prefix(path).unwrap_or(&relative).as_os_str())?;
+                        self.source(
+                            &entry.path(),
+                            relative.strip_prefix(path).unwrap_or(&relative).as_os_str(),
+                        )?;
                     }
                 }
             }
@@ -162,11 +186,9 @@ impl Reading {
 
 fn is_source(name: &OsStr, at_top: bool) -> bool {
     let name = name.to_string_lossy();
-    !name.starts_with('.')
-        && !name.ends_with(".egg-info")
-        && !name.ends_with(".pyc")
-        && !NOT_SOURCES.contains(&name.as_ref())
-        && !(at_top && NOT_SOURCES_AT_TOP.contains(&name.as_ref()))
+    let is_made = name.ends_with(".egg-info") || name.ends_with(".pyc") || NOT_SOURCES.contains(&name.as_ref());
+    let is_made_at_top = at_top && NOT_SOURCES_AT_TOP.contains(&name.as_ref());
+    !(is_made || is_made_at_top || name.starts_with('.'))
 }
 
 /// Lines without comments, those that end in `\` joined with the next; with the number of their first line.
@@ -188,7 +210,9 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
     }
     lines.extend(open);
     for (_, line) in &mut lines {
-        let comment = line.match_indices('#').find(|(at, _)| *at == 0 || line[..*at].ends_with(char::is_whitespace));
+        let comment = line
+            .match_indices('#')
+            .find(|(at, _)| *at == 0 || line[..*at].ends_with(char::is_whitespace));
         let end = comment.map_or(line.len(), |(at, _)| at);
         *line = line[..end].trim().to_owned();
     }
@@ -215,16 +239,25 @@ fn mention(line: &str) -> Option<Mention> {
         return None;
     }
     let line = expanded(line);
-    let target = line.split_once(" @ ").map_or(line.as_str(), |(_, target)| target.trim_start());
+    let target = line
+        .split_once(" @ ")
+        .map_or(line.as_str(), |(_, target)| target.trim_start());
     let target = target.split([' ', '\t', ';']).next().unwrap_or_default();
-    let archive = [".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz"].iter().any(|ending| target.ends_with(ending));
-    (archive || target.starts_with('.') || target.contains('/')).then(|| local_path(target))?.map(Mention::Local)
+    let archive = [".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz"]
+        .iter()
+        .any(|ending| target.ends_with(ending));
+    (archive || target.starts_with('.') || target.contains('/'))
+        .then(|| local_path(target))?
+        .map(Mention::Local)
 }
 
 /// The path of a requirement without its extras; `None` for what is not on this machine.
 fn local_path(target: &str) -> Option<String> {
     let target = match target.strip_prefix("file:") {
-        Some(path) => path.strip_prefix("//localhost").or_else(|| path.strip_prefix("//")).unwrap_or(path),
+        Some(path) => path
+            .strip_prefix("//localhost")
+            .or_else(|| path.strip_prefix("//"))
+            .unwrap_or(path),
         None if target.contains("://") => return None,
         None => target,
     };
@@ -261,7 +294,14 @@ mod tests {
     fn lines_are_read_as_pip_reads_them() {
         let lines = logical_lines("# a\nnumpy==1 \\\n  --hash=x # why\n\n-r more.txt\nu @ https://h/x#egg=u\n");
         let lines: Vec<(usize, &str)> = lines.iter().map(|(number, line)| (*number, line.as_str())).collect();
-        assert_eq!(lines, [(2, "numpy==1   --hash=x"), (5, "-r more.txt"), (6, "u @ https://h/x#egg=u")]);
+        assert_eq!(
+            lines,
+            [
+                (2, "numpy==1   --hash=x"),
+                (5, "-r more.txt"),
+                (6, "u @ https://h/x#egg=u")
+            ]
+        );
     }
 
     #[test]
@@ -310,7 +350,11 @@ mod tests {
         write("r.txt", "-e ./pkg");
         let editable = digest().expect("read");
         write("pkg/a/__init__.py", "3");
-        assert_eq!(editable, digest().expect("read"), "the code of an editable package is used where it lies");
+        assert_eq!(
+            editable,
+            digest().expect("read"),
+            "the code of an editable package is used where it lies"
+        );
         write("pkg/pyproject.toml", "[project]");
         assert_ne!(editable, digest().expect("read"));
     }

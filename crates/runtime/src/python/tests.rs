@@ -66,10 +66,17 @@ impl Fixture {
         fs::create_dir(&tools).expect("a folder");
         // A stand-in that counts how often Python is started, and keeps uv out of it.
         let calls = folder.path().join("calls");
-        let script = format!("#!/bin/sh\necho call >> '{}'\nexec '{}' \"$@\"\n", calls.display(), python.display());
+        let script = format!(
+            "#!/bin/sh\necho call >> '{}'\nexec '{}' \"$@\"\n",
+            calls.display(),
+            python.display()
+        );
         fs::write(tools.join("python3"), script).expect("written");
         fs::set_permissions(tools.join("python3"), fs::Permissions::from_mode(0o755)).expect("made executable");
-        let fixture = Fixture { folder, search_path: tools.into_os_string() };
+        let fixture = Fixture {
+            folder,
+            search_path: tools.into_os_string(),
+        };
         fixture.write("pkg/backend.py", BACKEND);
         fixture.write("pkg/here.py", "place = 'first'\ndef main(): print(place)\n");
         fixture.write(
@@ -95,7 +102,9 @@ impl Fixture {
     fn ensure(&self) -> (Result<Environment, PythonError>, Vec<String>) {
         let mut said = Vec::new();
         let requirements = self.folder.path().join("requirements.txt");
-        let made = ensure_with(&requirements, &self.cache(), &self.search_path, &mut |line| said.push(line));
+        let made = ensure_with(&requirements, &self.cache(), &self.search_path, &mut |line| {
+            said.push(line)
+        });
         (made, said)
     }
 
@@ -115,7 +124,11 @@ fn an_environment_is_made_once_and_again_when_what_it_is_made_from_changes() {
     let Some(fixture) = Fixture::new() else { return };
     let (made, said) = fixture.ensure();
     let environment = made.expect("it is made");
-    assert!(said.iter().any(|line| line.contains("making an environment for requirements.txt")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("making an environment for requirements.txt")),
+        "{said:?}"
+    );
     // The script's path is longer than a kernel's first line may be, and has spaces.
     assert_eq!(output(&environment.bin.join("here"), &[]), "first");
     assert_eq!(environment.variables()[0].1, environment.root.display().to_string());
@@ -126,7 +139,11 @@ fn an_environment_is_made_once_and_again_when_what_it_is_made_from_changes() {
     let (again, said) = fixture.ensure();
     eprintln!("the second run took {:?}", started.elapsed());
     assert_eq!(again.expect("still there"), environment);
-    assert_eq!((said, fixture.calls()), (vec![], calls), "the second run starts no process and says nothing");
+    assert_eq!(
+        (said, fixture.calls()),
+        (vec![], calls),
+        "the second run starts no process and says nothing"
+    );
 
     // A power cut before the marker: what lies there is removed and built again.
     fs::remove_file(environment.root.join(COMPLETE)).expect("there is a marker");
@@ -140,8 +157,12 @@ fn an_environment_is_made_once_and_again_when_what_it_is_made_from_changes() {
     assert_eq!(output(&other.bin.join("here"), &[]), "second");
 
     // One is a week old, the other was used just now.
-    let used = fs::File::options().append(true).open(environment.root.join(USED)).expect("it was used");
-    used.set_modified(SystemTime::now() - Duration::from_secs(7 * 86_400)).expect("its time is set");
+    let used = fs::File::options()
+        .append(true)
+        .open(environment.root.join(USED))
+        .expect("it was used");
+    used.set_modified(SystemTime::now() - Duration::from_secs(7 * 86_400))
+        .expect("its time is set");
     let pruned = prune(&fixture.cache(), Duration::from_secs(6 * 86_400)).expect("pruned");
     assert_eq!(pruned.environments, 1);
     assert!(pruned.bytes > 0);
@@ -166,7 +187,13 @@ fn two_at_once_build_it_once() {
     });
     assert_eq!(made[0], made[1]);
     let said = said.into_inner().expect("no one panicked");
-    assert_eq!(said.iter().filter(|line| line.starts_with("making an environment")).count(), 1, "{said:?}");
+    assert_eq!(
+        said.iter()
+            .filter(|line| line.starts_with("making an environment"))
+            .count(),
+        1,
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -174,26 +201,47 @@ fn a_c_extension_is_compiled() {
     let Some(fixture) = Fixture::new() else { return };
     fixture.write("pkg/fast.c", EXTENSION);
     let mut environment = fixture.ensure().0;
-    if let Err(PythonError::Build(failure)) = &environment
-        && on_path("cc", &std::env::var_os("PATH").unwrap_or_default()).is_none()
-    {
-        eprintln!("skipped: no C compiler: {failure}");
-        return;
+    if let Err(PythonError::Build(failure)) = &environment {
+        let no_compiler = on_path("cc", &std::env::var_os("PATH").unwrap_or_default()).is_none();
+        if no_compiler || failure.cause == Cause::NoPythonHeaders {
+            eprintln!("skipped: nothing can be compiled here: {failure}");
+            return;
+        }
     }
     // `cc` is found through this process's own PATH, which pip inherits.
     let environment = environment.as_mut().expect("it is compiled");
-    assert_eq!(output(&environment.bin.join("python"), &["-c", "import fast; print(fast.answer())"]), "42");
+    assert_eq!(
+        output(
+            &environment.bin.join("python"),
+            &["-c", "import fast; print(fast.answer())"]
+        ),
+        "42"
+    );
 }
 
 #[test]
 fn a_failure_is_explained_and_leaves_only_its_log() {
     let Some(fixture) = Fixture::new() else { return };
-    fixture.write("requirements.txt", "--no-index\n--extra-index-url https://user:hidden@localhost:1/\nnosuch==1\n");
+    fixture.write(
+        "requirements.txt",
+        "--no-index\n--extra-index-url https://user:hidden@localhost:1/\nnosuch==1\n",
+    );
     let (made, said) = fixture.ensure();
     let error = made.expect_err("there is no such package");
-    let PythonError::Build(failure) = &error else { panic!("{error:?}") };
-    assert_eq!(failure.cause, Cause::NotFound { package: Some("nosuch==1".into()) });
-    assert!(error.help().contains("`nosuch==1` in requirements.txt"), "{}", error.help());
+    let PythonError::Build(failure) = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        failure.cause,
+        Cause::NotFound {
+            package: Some("nosuch==1".into())
+        }
+    );
+    assert!(
+        error.help().contains("`nosuch==1` in requirements.txt"),
+        "{}",
+        error.help()
+    );
     let log = fs::read_to_string(&failure.log).expect("the log is there");
     assert!(log.contains("No matching distribution"), "{log}");
     let shown = format!("{error} {log} {said:?}");
