@@ -5,7 +5,9 @@
 //! again after a crash and comes to the same end.
 
 mod output;
+mod publish;
 mod result;
 
-pub use output::{MANIFEST, OutputError, OutputSummary, prepare_output, publish};
+pub use output::{MANIFEST, OutputError, OutputSummary, prepare_output};
+pub use publish::publish;
 pub use result::{Collected, MAX_RESULT_BYTES, ResultError, read_result};

@@ -1,4 +1,4 @@
-//! The output folder: checked, listed in a manifest and on disk before the success is committed; moved to its place after.
+//! The output folder: checked, listed in a manifest and on disk before the success is committed. `publish.rs` moves it after.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::publish::sync_folder;
 
 /// The list of what is in an output, written last.
 pub const MANIFEST: &str = "manifest.json";
@@ -124,32 +126,6 @@ pub fn prepare_output(folder: &Path) -> Result<OutputSummary, OutputError> {
     };
     flush(folder, &walk, one_by_one, &manifest).map_err(OutputError::Unwritable)?;
     Ok(summary)
-}
-
-/// Moves a prepared output to its place, both on one file system. A crash in between and a second call do no harm: what is
-/// complete in its place stays, and the source is removed.
-pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
-    let parent = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    create_folders(parent)?;
-    match fs::rename(from, to) {
-        Ok(()) => {}
-        Err(_) if is_complete(to) => match fs::remove_dir_all(from) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        },
-        Err(error) => return Err(error),
-    }
-    // Also when it was there already: the crash may have come between the move and this.
-    sync_folder(parent)?;
-    match from.parent().map(sync_folder) {
-        // The work folder may be gone since.
-        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn is_complete(folder: &Path) -> bool {
-    folder.join(MANIFEST).is_file()
 }
 
 /// What a folder holds: relative names and full paths. Links are not followed.
@@ -304,30 +280,6 @@ fn flush(root: &Path, walk: &Walk, one_by_one: bool, manifest: &Manifest<'_>) ->
     root.parent().map_or(Ok(()), sync_folder)
 }
 
-/// `create_dir_all`, with each new folder's name on disk.
-fn create_folders(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_folders(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-        created => created?,
-    }
-    folder.parent().map_or(Ok(()), sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -352,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_listed_and_published_once() {
+    fn an_output_is_listed_the_same_after_a_crash() {
         let folder = folder(&[("model.bin", "abc"), ("plots/a.svg", "")]);
         let output = folder.path().join("output");
         symlink("../model.bin", output.join("plots/model")).expect("linked");
@@ -372,21 +324,6 @@ mod tests {
         fs::write(output.join(DRAFT), "half").expect("written");
         assert_eq!(prepare_output(&output).expect("prepared again"), summary);
         assert_eq!(manifest(&output), expected);
-
-        let place = folder.path().join("outputs/job-1/7");
-        publish(&output, &place).expect("published");
-        assert!(!output.exists());
-        assert_eq!(
-            fs::read(place.join("plots/model")).expect("the link leads there"),
-            b"abc"
-        );
-        publish(&output, &place).expect("a second time does nothing");
-        fs::create_dir(&output).expect("a folder");
-        fs::write(output.join("late"), "").expect("written");
-        publish(&output, &place).expect("the first one stays");
-        assert!(!output.exists() && !place.join("late").exists());
-        let error = publish(&output, &folder.path().join("outputs/job-1/8")).expect_err("there is nothing");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -430,18 +367,6 @@ mod tests {
             fs::write(output.join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("written");
         };
         assert!(refused(&name).contains("not UTF-8"));
-    }
-
-    #[test]
-    fn a_place_that_is_taken_by_something_else_is_kept() {
-        let folder = folder(&[("model.bin", "abc")]);
-        let output = folder.path().join("output");
-        prepare_output(&output).expect("prepared");
-        let place = folder.path().join("place");
-        fs::create_dir(&place).expect("a folder");
-        fs::write(place.join("foreign"), "").expect("written");
-        publish(&output, &place).expect_err("it is not ours to replace");
-        assert!(output.join("model.bin").is_file() && place.join("foreign").is_file());
     }
 
     #[test]

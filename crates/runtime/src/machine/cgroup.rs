@@ -17,7 +17,12 @@ pub(super) fn limits(root: &Path) -> Limits {
     let mut limits = Limits::default();
     for group in groups(None) {
         limits.lower_memory(number(&group.join("memory.max")));
-        limits.lower_cpu(fs::read_to_string(group.join("cpu.max")).ok().as_deref().and_then(quota));
+        limits.lower_cpu(
+            fs::read_to_string(group.join("cpu.max"))
+                .ok()
+                .as_deref()
+                .and_then(quota),
+        );
     }
     for group in groups(Some("memory")) {
         limits.lower_memory(number(&group.join("memory.limit_in_bytes")));
@@ -54,10 +59,16 @@ fn groups(root: &Path, membership: &str, mounts: &str, controller: Option<&str>)
         is_ours.then_some(group)
     });
     let mount = mounts.lines().find_map(|line| mount_of(line, controller));
-    let (Some(group), Some((mounted, folder))) = (group, mount) else { return Vec::new() };
+    let (Some(group), Some((mounted, folder))) = (group, mount) else {
+        return Vec::new();
+    };
     // In a container the mount may show our group as its top, while we are told the name it has outside.
     let inside = Path::new(group).strip_prefix(&mounted).unwrap_or(Path::new(""));
-    let inside = if inside.components().any(|part| part == std::path::Component::ParentDir) { Path::new("") } else { inside };
+    let inside = if inside.components().any(|part| part == std::path::Component::ParentDir) {
+        Path::new("")
+    } else {
+        inside
+    };
     let top = root.join(folder.trim_start_matches('/'));
     inside.ancestors().map(|inside| top.join(inside)).collect()
 }

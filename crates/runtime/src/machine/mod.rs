@@ -61,7 +61,11 @@ impl Machine {
         let affinity = rustix::thread::sched_getaffinity(None).map(|set| set.count()).ok();
         // The call fails on machines with more than 1,024 cores.
         let cores = affinity.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
-        Machine::under(Path::new("/"), cores, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
+        Machine::under(
+            Path::new("/"),
+            cores,
+            std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(),
+        )
     }
 
     /// Bytes that tasks may reserve together: `memory` without what the system, the keeper and the page cache need, a
@@ -93,12 +97,20 @@ impl Machine {
                 limit
             }
             (Some(installed), _) => installed,
-            (None, _) => rustix::system::sysinfo().totalram.saturating_mul(u64::from(rustix::system::sysinfo().mem_unit)),
+            (None, _) => rustix::system::sysinfo()
+                .totalram
+                .saturating_mul(u64::from(rustix::system::sysinfo().mem_unit)),
         };
         let there = graphics_devices(&root.join("dev"));
         let gpu_names = visible_devices(there, cuda_visible_devices);
         limits.gpus_hidden = (gpu_names.len() as u32) < there;
-        Machine { cpu_milli, memory, gpus: gpu_names.len() as u32, gpu_names, limits }
+        Machine {
+            cpu_milli,
+            memory,
+            gpus: gpu_names.len() as u32,
+            gpu_names,
+            limits,
+        }
     }
 }
 
@@ -114,21 +126,32 @@ fn online_cores(list: &str) -> Option<u32> {
 
 fn memory_total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// `/dev/nvidia0` and so on; `nvidiactl` and others are not GPUs.
 fn graphics_devices(dev: &Path) -> u32 {
     let Ok(entries) = fs::read_dir(dev) else { return 0 };
     let is_gpu = |name: &str| {
-        name.strip_prefix("nvidia").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+        name.strip_prefix("nvidia")
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_gpu)).count() as u32
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_gpu))
+        .count() as u32
 }
 
 /// The GPUs that a program of ours would see. As CUDA does it, a number that no GPU has hides what follows it.
 fn visible_devices(there: u32, variable: Option<&str>) -> Vec<String> {
-    let Some(list) = variable else { return (0..there).map(|index| index.to_string()).collect() };
+    let Some(list) = variable else {
+        return (0..there).map(|index| index.to_string()).collect();
+    };
     let mut seen = BTreeSet::new();
     list.split(',')
         .map(str::trim)
@@ -149,7 +172,10 @@ mod tests {
 
     fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
-        let common = [("proc/meminfo", "MemTotal:       8388608 kB\nMemFree: 1 kB\n"), ("sys/devices/system/cpu/online", "0-7\n")];
+        let common = [
+            ("proc/meminfo", "MemTotal:       8388608 kB\nMemFree: 1 kB\n"),
+            ("sys/devices/system/cpu/online", "0-7\n"),
+        ];
         for (name, content) in common.iter().chain(files) {
             let path = root.path().join(name);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
@@ -164,7 +190,10 @@ mod tests {
         assert_eq!((machine.cpu_milli, machine.memory, machine.gpus), (8000, 8192 * MIB, 0));
         assert_eq!(machine.limits, Limits::default());
         assert_eq!(machine.memory_for_tasks(), 8192 * MIB - 8192 * MIB / 20);
-        let small = Machine { memory: 256 * MIB, ..machine };
+        let small = Machine {
+            memory: 256 * MIB,
+            ..machine
+        };
         assert_eq!(small.memory_for_tasks(), 192 * MIB);
     }
 
@@ -172,7 +201,10 @@ mod tests {
     fn the_strictest_of_the_groups_above_counts() {
         let v2 = root(&[
             ("proc/self/cgroup", "0::/user.slice/app\n"),
-            ("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n"),
+            (
+                "proc/self/mountinfo",
+                "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n",
+            ),
             ("sys/fs/cgroup/user.slice/app/memory.max", "max\n"),
             ("sys/fs/cgroup/user.slice/app/cpu.max", "400000 100000\n"),
             ("sys/fs/cgroup/user.slice/memory.max", "1073741824\n"),
@@ -180,7 +212,10 @@ mod tests {
         ]);
         let machine = Machine::under(v2.path(), 4, None);
         assert_eq!((machine.cpu_milli, machine.memory), (1500, 1024 * MIB));
-        assert_eq!((machine.limits.cpu, machine.limits.memory), (CpuLimit::Cgroup, MemoryLimit::Cgroup));
+        assert_eq!(
+            (machine.limits.cpu, machine.limits.memory),
+            (CpuLimit::Cgroup, MemoryLimit::Cgroup)
+        );
     }
 
     #[test]
@@ -215,12 +250,20 @@ mod tests {
         ]);
         let machine = Machine::under(unlimited.path(), 2, None);
         assert_eq!((machine.cpu_milli, machine.memory), (2000, 8192 * MIB));
-        assert_eq!((machine.limits.cpu, machine.limits.memory), (CpuLimit::Affinity, MemoryLimit::Installed));
+        assert_eq!(
+            (machine.limits.cpu, machine.limits.memory),
+            (CpuLimit::Affinity, MemoryLimit::Installed)
+        );
     }
 
     #[test]
     fn gpus_are_counted_as_cuda_would() {
-        let root = root(&[("dev/nvidia0", ""), ("dev/nvidia1", ""), ("dev/nvidiactl", ""), ("dev/nvidia-uvm", "")]);
+        let root = root(&[
+            ("dev/nvidia0", ""),
+            ("dev/nvidia1", ""),
+            ("dev/nvidiactl", ""),
+            ("dev/nvidia-uvm", ""),
+        ]);
         let names = |variable: Option<&str>| Machine::under(root.path(), 8, variable).gpu_names.join(",");
         assert_eq!(names(None), "0,1");
         assert_eq!(names(Some("1")), "1");

@@ -96,10 +96,7 @@ pub fn look_up(search_path: &OsStr, folder: &Path) -> (Option<Found>, Option<Fou
 
 impl Tools {
     pub(super) fn find(search_path: &OsStr, folder: &Path, probes: &Path) -> Result<Tools, PythonError> {
-        let python = match on_path("python3", search_path) {
-            Some(path) => Some(Interpreter::of(&path, folder, probes)),
-            None => None,
-        };
+        let python = on_path("python3", search_path).map(|path| Interpreter::of(&path, folder, probes));
         let uv = on_path("uv", search_path).filter(|path| uv_runs(path, folder, probes));
         match (uv, python) {
             // An interpreter that does not run is no obstacle to uv, which finds or brings another.

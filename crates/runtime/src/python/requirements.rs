@@ -186,11 +186,9 @@ impl Reading {
 
 fn is_source(name: &OsStr, at_top: bool) -> bool {
     let name = name.to_string_lossy();
-    !name.starts_with('.')
-        && !name.ends_with(".egg-info")
-        && !name.ends_with(".pyc")
-        && !NOT_SOURCES.contains(&name.as_ref())
-        && !(at_top && NOT_SOURCES_AT_TOP.contains(&name.as_ref()))
+    let is_made = name.ends_with(".egg-info") || name.ends_with(".pyc") || NOT_SOURCES.contains(&name.as_ref());
+    let is_made_at_top = at_top && NOT_SOURCES_AT_TOP.contains(&name.as_ref());
+    !(is_made || is_made_at_top || name.starts_with('.'))
 }
 
 /// Lines without comments, those that end in `\` joined with the next; with the number of their first line.
