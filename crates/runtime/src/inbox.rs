@@ -15,7 +15,7 @@ const BATCH: usize = 4096;
 pub(crate) enum Inbound {
     Event(Event),
     /// From the keeper that was connected as number `.0`.
-    Report(u64, Report),
+    Reports(u64, Vec<Report>),
     /// That keeper's connection is gone.
     KeeperGone(u64),
     Signal(i32),

@@ -11,7 +11,7 @@ use kingtide_core::engine::{Change, Effect, Engine, Event};
 use kingtide_core::id::{AttemptId, RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::project::{Job, Project};
-use kingtide_exec::keeper::client::{self, Client};
+use kingtide_exec::keeper::client::{self, ConnectError};
 use kingtide_exec::wire::{self, Hello, Report};
 use signal_hook::consts::SIGINT;
 
@@ -113,6 +113,9 @@ pub(crate) fn work_off(
         turn.gauge.tell(&turn.engine, now(), false, observe);
     }
     turn.gauge.tell(&turn.engine, now(), true, observe);
+    if let Some(keeper) = &turn.keeper {
+        keeper.hang_up();
+    }
     // Nobody reads them any more, whatever became of the run.
     let _ = std::fs::remove_dir_all(layout.messages(run));
     Ok(Worked {
@@ -127,7 +130,7 @@ struct Turn<'a> {
     actuators: Actuators,
     gauge: Gauge,
     sender: Sender<Inbound>,
-    keeper: Option<Client>,
+    keeper: Option<client::Sender>,
     /// How often a keeper was connected; reports carry the number, so that those of an earlier one are known.
     connections: u64,
     hello: Hello,
@@ -153,11 +156,13 @@ impl Turn<'_> {
         for inbound in batch {
             match inbound {
                 Inbound::Event(event) => events.push(event),
-                Inbound::Report(connection, report) if connection == self.connections => {
-                    self.report(report, &mut events)?;
+                Inbound::Reports(connection, reports) if connection == self.connections => {
+                    for report in reports {
+                        self.report(report, &mut events)?;
+                    }
                 }
                 Inbound::KeeperGone(connection) if connection == self.connections => lost = true,
-                Inbound::Report(..) | Inbound::KeeperGone(_) => {}
+                Inbound::Reports(..) | Inbound::KeeperGone(_) => {}
                 Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
                 Inbound::Wish(Wish::Cancel(run)) => events.push(Event::Cancel { run, late: false }),
                 Inbound::Trouble(why) => observe(Notice::Said(why)),
@@ -214,18 +219,21 @@ impl Turn<'_> {
 
     /// Finds the keeper or starts one, and tells the engine what it holds.
     fn connect(&mut self, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
-        let failed = |error| RunError::Keeper(Box::new(error));
+        let failed = |error: ConnectError| RunError::Keeper(Box::new(error));
         let misread = |error| RunError::Keeper(Box::new(error));
         self.hello.keep = self.store.unpublished()?;
-        let (client, mut reports, welcome) =
+        let (client, welcome) =
             client::connect_or_start(&self.root, &self.executable, self.hello.clone()).map_err(failed)?;
+        let (requests, mut reports) = client.split();
         self.connections += 1;
         let (connection, sender) = (self.connections, self.sender.clone());
         std::thread::Builder::new()
             .name("reports".to_owned())
             .spawn(move || {
-                while let Ok(Some(report)) = reports.next() {
-                    if sender.send(Inbound::Report(connection, report)).is_err() {
+                while let Ok(batch) = reports.next_batch()
+                    && !batch.is_empty()
+                {
+                    if sender.send(Inbound::Reports(connection, batch)).is_err() {
                         return;
                     }
                 }
@@ -245,7 +253,7 @@ impl Turn<'_> {
             .collect::<Result<BTreeSet<_>, _>>()
             .map_err(misread)?;
         self.limits = welcome.limits;
-        self.keeper = Some(client);
+        self.keeper = Some(requests);
         let events = vec![
             Event::Withdrawn { attempts: withdrawn },
             Event::KeeperFound { holds, same },
