@@ -1,11 +1,20 @@
 //! The keeper's protocol: JSON values, each behind its length as four little-endian bytes, on a Unix stream socket.
 //!
 //! The runtime speaks first (`Hello`), the keeper answers (`Welcome`) with everything it still holds. A keeper obeys the
-//! highest epoch it has ever seen: a `Hello` with a lower one is answered `Refused` and the connection closed, and when a
-//! higher one arrives the older connection is told `Refused` and closed. So a runtime that wakes up late can do nothing.
+//! highest epoch that was ever seen in the project: a `Hello` with a lower one is answered `Refused` and the connection
+//! closed, and when another `Hello` is accepted the older connection is told `Refused` and closed. So a runtime that wakes
+//! up late can do nothing.
+//!
+//! What the keeper has said of an attempt's end (`Exited`, `Withdrawn`) it holds until it is acknowledged, over the death
+//! of runtime and keeper. An attempt that a runtime leased and that is in none of the lists of `Welcome` was lost. A
+//! `Start` of an attempt that the keeper knows is ignored, so it may be repeated.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
 
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older peer would misread; peers of different versions refuse each other in words.
@@ -23,16 +32,29 @@ pub enum Request {
     Hello(Hello),
     Start(Box<Start>),
     /// How many attempts of a pool may run at once from now on.
-    Limit { pool: String, limit: u32 },
+    Limit {
+        pool: String,
+        limit: u32,
+    },
     /// Hand back what has not started: all of a pool, or of all pools.
-    Withdraw { pool: Option<String> },
-    /// TERM, then KILL after the attempt's `stop_timeout`. Unknown attempts are ignored: they have ended.
-    Stop { attempts: Vec<Attempt>, reason: StopReason },
-    /// These reports are committed; forget them and their work folders.
-    Acknowledge { attempts: Vec<Attempt> },
+    Withdraw {
+        pool: Option<String>,
+    },
+    /// TERM, then KILL after the attempt's `stop_timeout`; one that still waits is handed back as `Withdrawn`. Unknown
+    /// attempts are ignored: they have ended.
+    Stop {
+        attempts: Vec<Attempt>,
+        reason: StopReason,
+    },
+    /// These reports (`Exited`, `Withdrawn`) are committed and their work folders done with; forget both.
+    Acknowledge {
+        attempts: Vec<Attempt>,
+    },
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// All but the version may be absent: a peer of another version is to be understood as far as that it can be refused.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Hello {
     pub version: u32,
     pub epoch: i64,
@@ -40,6 +62,8 @@ pub struct Hello {
     pub env: BTreeMap<String, String>,
     /// Texts that are replaced by `***` in logs.
     pub secrets: Vec<String>,
+    /// Work folders (`.../work/<n>`) that rows of the store still name: not to be cleared away as an earlier keeper's.
+    pub keep: Vec<String>,
 }
 
 /// Run this when the pool has room; in the order of arrival.
@@ -82,14 +106,26 @@ pub enum StopReason {
 #[serde(rename_all = "snake_case")]
 pub enum Report {
     Welcome(Welcome),
-    Refused { version: u32, reason: String },
+    Refused {
+        version: u32,
+        reason: String,
+    },
     /// Said of attempts that outlive 50 ms; those that end sooner are only reported as `Exited`.
-    Started { attempt: Attempt, pid: u32, at_ms: i64 },
+    Started {
+        attempt: Attempt,
+        pid: u32,
+        at_ms: i64,
+    },
     Exited(Box<Exited>),
-    /// Handed back: these never started.
-    Withdrawn { attempts: Vec<Attempt> },
+    /// Handed back: these never started, and never will.
+    Withdrawn {
+        attempts: Vec<Attempt>,
+    },
     /// Once a second for each running attempt.
-    Sample { attempt: Attempt, usage: Usage },
+    Sample {
+        attempt: Attempt,
+        usage: Usage,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,6 +139,8 @@ pub struct Welcome {
     pub running: Vec<Attempt>,
     /// Ended and not acknowledged; each follows as an `Exited` of its own.
     pub ended: Vec<Attempt>,
+    /// Handed back and not acknowledged: these never started. Not said again as `Withdrawn`.
+    pub withdrawn: Vec<Attempt>,
 }
 
 /// An attempt has ended and no process of it is left.
@@ -146,4 +184,92 @@ pub struct Usage {
     pub memory_peak: u64,
     pub read_bytes: u64,
     pub written_bytes: u64,
+}
+
+/// Appends a message as a frame.
+pub fn encode(message: &impl Serialize, frames: &mut Vec<u8>) {
+    let start = frames.len();
+    frames.extend_from_slice(&[0; 4]);
+    serde_json::to_writer(&mut *frames, message).expect("every message is made of strings, numbers and lists");
+    let length = u32::try_from(frames.len() - start - 4).unwrap_or(u32::MAX);
+    frames[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// What a peer sent is not this protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    #[error("a frame of {0} bytes is longer than any message")]
+    TooLong(usize),
+    #[error("a frame holds no message")]
+    NotAMessage(#[source] serde_json::Error),
+}
+
+/// Bytes as they arrive, cut into messages.
+#[derive(Debug, Default)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    /// Where the first message that was not handed out begins.
+    start: usize,
+}
+
+impl Frames {
+    /// Reads what is there, in one call. Zero is the end; `WOULDBLOCK` says that nothing is there.
+    pub fn read_from(&mut self, socket: impl AsFd) -> Result<usize, Errno> {
+        const ROOM: usize = 64 * 1024;
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        if self.bytes.is_empty() && self.bytes.capacity() > 4 * ROOM {
+            // One large message is no reason to hold its size for good.
+            self.bytes = Vec::new();
+        }
+        let filled = self.bytes.len();
+        let room = self.missing().clamp(ROOM, 1024 * 1024);
+        self.bytes.resize(filled + room, 0);
+        let read = loop {
+            match rustix::io::read(&socket, &mut self.bytes[filled..]) {
+                Err(Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        self.bytes.truncate(filled + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    /// The next whole message, if there is one.
+    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
+        let Some(length) = self.length() else { return Ok(None) };
+        if length > MAX_FRAME_BYTES {
+            return Err(FrameError::TooLong(length));
+        }
+        let body = self.start + 4;
+        let Some(bytes) = self.bytes.get(body..body + length) else {
+            return Ok(None);
+        };
+        let message = serde_json::from_slice(bytes).map_err(FrameError::NotAMessage)?;
+        self.start = body + length;
+        Ok(Some(message))
+    }
+
+    fn length(&self) -> Option<usize> {
+        let prefix = self.bytes.get(self.start..self.start + 4)?;
+        Some(u32::from_le_bytes(prefix.try_into().expect("four bytes")) as usize)
+    }
+
+    /// How many bytes of the message that has begun have not arrived.
+    fn missing(&self) -> usize {
+        self.length()
+            .map_or(0, |length| (length + 4).saturating_sub(self.bytes.len() - self.start))
+    }
+}
+
+/// Writes all of it, over as many calls as that takes; the socket blocks.
+pub fn write_all(socket: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::net::send(&socket, bytes, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
