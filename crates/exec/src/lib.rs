@@ -1,3 +1,19 @@
-//! stub
+//! Running one command: how it is started, limited, logged, sampled and ended, and the keeper that does so for many.
+//!
+//! `slot` runs one attempt from start to end with the help of `image` (what execve is handed), `spawn`, `log`, `memory`
+//! (`cgroup`, or watching) and `usage`. `keeper` is the process around the slots; `wire` is what it speaks with the
+//! runtime, and `keeper::client` the runtime's end. Nothing here knows of jobs, runs or the store.
+
+pub mod cgroup;
+pub mod image;
 pub mod keeper;
+pub mod log;
+pub mod memory;
+pub mod processes;
+pub mod program;
+pub mod redact;
+pub mod slot;
+pub mod spawn;
+pub mod stamp;
+pub mod usage;
 pub mod wire;

@@ -52,7 +52,9 @@ pub enum Request {
     },
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// All but the version may be absent: a peer of another version is to be understood as far as that it can be refused.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Hello {
     pub version: u32,
     pub epoch: i64,
