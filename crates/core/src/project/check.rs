@@ -78,6 +78,13 @@ fn check_job_name(name: &Spanned<String>, jobs: &[(Spanned<String>, Spanned<RawJ
         );
         findings.push(finding.at(name.span()));
     }
+    if !written.is_empty() && written.chars().all(|digit| digit.is_ascii_digit()) {
+        let finding = Finding::error(
+            "bad-name",
+            format!("`{written}` cannot name a job: numbers alone name runs"),
+        );
+        findings.push(finding.at(name.span()).help(format!("call it `job_{written}`")));
+    }
     // `retrain-12` is the twelfth run of `retrain`.
     let of_run = written
         .rsplit_once('-')
@@ -356,6 +363,11 @@ fn check_rows(name: &str, raw: &RawJob, findings: &mut Findings) {
     let Some(job) = resolve::job(name.to_owned(), raw.clone()) else {
         return;
     };
+    // Rows that could not be read are not there to be counted.
+    let inside = |span: Range<usize>| params.span().start <= span.start && span.end <= params.span().end;
+    if findings.0.iter().filter_map(Finding::span).any(inside) {
+        return;
+    }
     match params.get_ref() {
         RawParams::File(file) => {
             let before = findings.0.len();

@@ -11,6 +11,7 @@ pub mod params;
 mod quantity;
 mod raw;
 mod resolve;
+mod schema;
 mod surroundings;
 mod table;
 mod value;
@@ -18,8 +19,8 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use job::{Backoff, ExitAction, Job, Local, OnCrash, Resources, Secret, Tolerance};
-pub use raw::schema;
 pub use resolve::DEFAULTS;
+pub use schema::schema;
 pub use surroundings::{Kind, Surroundings, Wanted, check_surroundings, wanted};
 
 use crate::finding::{Finding, Findings};

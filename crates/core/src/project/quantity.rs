@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::finding::{Finding, Findings};
 use crate::project::job::Tolerance;
-use crate::project::value::{FromToml, Value, integer, wrong_type};
+use crate::project::value::{FromToml, Value, integer, scalar_text, wrong_type};
 
 /// Longer is a mistake, and would overflow where milliseconds are counted.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -110,7 +110,10 @@ impl FromToml for Cores {
         if (1.0..=f64::from(u32::MAX)).contains(&milli) {
             return Some(Cores(milli as u32));
         }
-        let message = format!("`{key}` must be at least 0.001 of a core and at most 4 million, but is {cores}");
+        let message = format!(
+            "`{key}` must be at least 0.001 of a core and at most 4 million, but is {}",
+            written(value)
+        );
         findings.push(Finding::error("out-of-range", message).at(value.span()));
         None
     }
@@ -118,6 +121,10 @@ impl FromToml for Cores {
     fn schema() -> Json {
         json!({ "type": "number", "minimum": 0.001 })
     }
+}
+
+fn written(value: &Value<'_>) -> String {
+    scalar_text(value.get_ref()).unwrap_or_default()
 }
 
 /// `3` or `"5%"`.

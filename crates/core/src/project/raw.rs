@@ -1,6 +1,7 @@
 //! What the user wrote in `kingtide.toml`, with its places. Each table is declared once, here; the reader and the JSON
 //! Schema come from the same declaration. What it means is `resolve.rs`, whether it makes sense `check.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -228,28 +229,34 @@ pub(crate) fn parse(source: &str, findings: &mut Findings) -> RawProject {
         let root = Spanned::new(0..0, DeValue::Table(document.into_inner()));
         return RawProject::from_toml("kingtide.toml", &root, findings).unwrap_or_default();
     }
-    let total = errors.len();
-    for error in errors.iter().take(MOST_SYNTAX_FINDINGS) {
-        let span = error.span().unwrap_or(0..0);
-        findings.push(Finding::error("syntax", error.message().to_owned()).at(within(source, span)));
+    // One mistake is often several to the parser; of those on a line, what was never closed says most.
+    let mut lines: BTreeMap<usize, &toml::de::Error> = BTreeMap::new();
+    for error in &errors {
+        let line = line(source, error.span().unwrap_or(0..0).start);
+        let known = lines.entry(line).or_insert(error);
+        if error.message().starts_with("unclosed") {
+            *known = error;
+        }
     }
-    if total > MOST_SYNTAX_FINDINGS {
-        let message = format!("and {} more places that are not TOML", total - MOST_SYNTAX_FINDINGS);
+    for error in lines.values().take(MOST_SYNTAX_FINDINGS) {
+        let span = within(source, error.span().unwrap_or(0..0));
+        findings.push(Finding::error("syntax", error.message().to_owned()).at(span));
+    }
+    if lines.len() > MOST_SYNTAX_FINDINGS {
+        let message = format!(
+            "and {} more lines that are not TOML",
+            lines.len() - MOST_SYNTAX_FINDINGS
+        );
         findings.push(Finding::error("more-findings", message));
     }
     // What the parser made of a broken line says little, and what is missing may only be hidden by it.
-    let broken: Vec<usize> = errors
-        .iter()
-        .filter_map(|error| error.span())
-        .map(|span| line(source, span.start))
-        .collect();
     let mut recovered = Findings::default();
     let raw = read_entries(document.get_ref(), &mut recovered);
     findings.0.extend(recovered.0.into_iter().filter(|finding| {
         finding.code != "missing-key"
             && finding
                 .span()
-                .is_none_or(|span| !broken.contains(&line(source, span.start)))
+                .is_none_or(|span| !lines.contains_key(&line(source, span.start)))
     }));
     raw
 }
@@ -265,24 +272,4 @@ fn line(source: &str, offset: usize) -> usize {
 fn within(source: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let start = source.floor_char_boundary(span.start.min(source.len()));
     start..source.ceil_char_boundary(span.end.min(source.len())).max(start)
-}
-
-/// The JSON Schema of `kingtide.toml`, with its defaults.
-pub fn schema() -> Json {
-    let mut schema = RawProject::schema();
-    let defaults = crate::project::resolve::default_values();
-    let job = "/properties/job/additionalProperties/properties";
-    for (table, properties) in [("job", job), ("local", "/properties/local/properties")] {
-        let values = defaults[table].as_object().into_iter().flatten();
-        for (key, value) in values {
-            if let Some(property) = schema.pointer_mut(&format!("{properties}/{key}")) {
-                property["default"] = value.clone();
-            }
-        }
-    }
-    let mut head = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "kingtide.toml" });
-    if let (Some(head), Json::Object(body)) = (head.as_object_mut(), schema) {
-        head.extend(body);
-    }
-    head
 }

@@ -133,6 +133,7 @@ fn program(job: &Job) -> Option<Program> {
 
 /// A path that the program takes relative to its folder, from the project's.
 fn in_workdir(job: &Job, path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
     match &job.workdir {
         Some(workdir) if !path.starts_with('/') => format!("{}/{path}", workdir.trim_end_matches('/')),
         _ => path.to_owned(),
@@ -168,7 +169,13 @@ impl Check<'_> {
             Program::InPath(name) => {
                 let beside = self.here.paths.get(&in_workdir(self.job, &name));
                 let help = match beside {
-                    Some(Kind::Program | Kind::File) => format!("a file of that name is here: write \"./{name}\""),
+                    Some(Kind::Program) => format!("a file of that name is here: write \"./{name}\""),
+                    Some(Kind::File) => match interpreter(&name) {
+                        Some(interpreter) => {
+                            format!("start the file with its interpreter: \"{interpreter}\", \"{name}\"")
+                        }
+                        None => format!("a file of that name is here: chmod +x {name}, and write \"./{name}\""),
+                    },
                     Some(Kind::Folder) | None => "install it, or write its path".to_owned(),
                 };
                 self.error(
@@ -183,7 +190,7 @@ impl Check<'_> {
                 Some(Kind::File) => {
                     let help = match interpreter(&path) {
                         Some(interpreter) => {
-                            format!("chmod +x {path}, or start it with its interpreter: \"{interpreter}\"")
+                            format!("chmod +x {path}, or start it with its interpreter: \"{interpreter}\", \"{path}\"")
                         }
                         None => format!("chmod +x {path}"),
                     };
@@ -314,8 +321,8 @@ impl Check<'_> {
         let gpus = local.gpus.unwrap_or(here.gpus);
         if asked.gpus > gpus {
             let message = format!(
-                "an attempt needs {} GPUs, {} {gpus}",
-                asked.gpus,
+                "an attempt needs {}, {} {gpus}",
+                counted_gpus(asked.gpus),
                 whose(local.gpus.is_some())
             );
             let help = "lower gpus, or say in [local] gpus how many there are".to_owned();
@@ -336,6 +343,14 @@ impl Check<'_> {
             self.findings
                 .push(Finding::warning("too-large", message).at(written.span()));
         }
+    }
+}
+
+fn counted_gpus(count: u32) -> String {
+    if count == 1 {
+        "1 GPU".to_owned()
+    } else {
+        format!("{count} GPUs")
     }
 }
 

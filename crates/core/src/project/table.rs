@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use toml::de::DeTable;
 
 use crate::finding::{Finding, Findings};
-use crate::project::value::{FromToml, Value, as_table, unknown_key};
+use crate::project::value::{FromToml, Value, unknown_key, wrong_type};
 
 /// A table with known keys; implemented by `table!` only.
 pub(crate) trait Table: Default + FromToml {
@@ -23,14 +23,24 @@ pub(crate) trait Table: Default + FromToml {
 
 /// Reads a table, all of it, whatever is wrong.
 pub(crate) fn read<T: Table>(key: &str, value: &Value<'_>, findings: &mut Findings) -> Option<T> {
-    let entries = as_table::<T>(key, value, findings)?;
+    let Some(entries) = value.get_ref().as_table() else {
+        let finding = wrong_type::<T>(key, value);
+        findings.push(match T::KEYS.contains(&key) {
+            true => finding.help(format!(
+                "`{key}` is a key of {}: is its name missing one level up?",
+                T::NAME
+            )),
+            false => finding,
+        });
+        return None;
+    };
     for required in T::REQUIRED.iter().filter(|required| !entries.contains_key(**required)) {
         let finding = Finding::error("missing-key", format!("`{key}` lacks `{required}`"));
-        findings.push(
-            finding
-                .at(value.span())
-                .help(format!("{} needs `{required} = …`", T::NAME)),
-        );
+        let written = match T::properties()[*required]["type"] == "object" {
+            true => format!("[{required}]"),
+            false => format!("{required} = …"),
+        };
+        findings.push(finding.at(value.span()).help(format!("{} needs `{written}`", T::NAME)));
     }
     Some(read_entries(entries, findings))
 }

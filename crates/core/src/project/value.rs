@@ -35,7 +35,13 @@ pub(crate) fn wrong_type<T: FromToml>(key: &str, value: &Value<'_>) -> Finding {
 /// The same for an expectation in words.
 pub(crate) fn expected(what: &str, key: &str, value: &Value<'_>) -> Finding {
     let found = kind(value.get_ref());
-    Finding::error("wrong-type", format!("expected {what} for `{key}`, found {found}")).at(value.span())
+    let finding = Finding::error("wrong-type", format!("expected {what} for `{key}`, found {found}")).at(value.span());
+    match value.get_ref().as_str() {
+        Some(text) if what.contains("number") && text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            finding.help(format!("write it without quotes: {key} = {text}"))
+        }
+        _ => finding,
+    }
 }
 
 /// `unknown-key`, with the nearest of the known ones or all of them.
@@ -328,7 +334,7 @@ pub(crate) fn integer(written: &DeInteger<'_>) -> Option<i128> {
     i128::from_str_radix(written.as_str(), written.radix()).ok()
 }
 
-fn scalar_text(value: &DeValue<'_>) -> Option<String> {
+pub(crate) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::Integer(written) => Some(written.to_string()),
         DeValue::Float(written) => Some(written.to_string()),
@@ -343,7 +349,11 @@ macro_rules! choice {
     ($Name:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
         impl $crate::project::value::FromToml for $Name {
             fn expected() -> String {
-                [$(concat!("\"", $word, "\"")),+].join(" or ")
+                let words = [$(concat!("\"", $word, "\"")),+].join(", ");
+                match words.rsplit_once(", ") {
+                    Some((start, last)) => format!("{start} or {last}"),
+                    None => words,
+                }
             }
 
             fn from_toml(

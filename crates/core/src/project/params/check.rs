@@ -79,6 +79,8 @@ enum Fault {
 struct Seen {
     count: u64,
     lines: Vec<u64>,
+    /// What the first such row has.
+    names: String,
 }
 
 impl Seen {
@@ -148,7 +150,11 @@ impl<'j> RowCheck<'j> {
             self.current = faults(self.job, &self.names);
         }
         for fault in &self.current {
-            self.faults.entry(fault.clone()).or_default().at(row.line);
+            let seen = self.faults.entry(fault.clone()).or_default();
+            if seen.count == 0 {
+                seen.names = self.names.join(", ");
+            }
+            seen.at(row.line);
         }
         for (name, value) in &message.0 {
             if value.as_str().is_some_and(|text| text.contains('\0')) {
@@ -268,10 +274,10 @@ impl<'j> RowCheck<'j> {
         let finding = match fault {
             Fault::Missing { name, near } => {
                 let text = format!("nothing fills the placeholder `{{{name}}}`: {rows} no parameter `{name}`");
-                let help = match (near, self.names.is_empty()) {
+                let help = match (near, seen.names.is_empty()) {
                     (Some(near), _) => format!("did you mean `{{{near}}}`?"),
                     (None, true) => "give it as name=value, or name a file with --params".to_owned(),
-                    (None, false) => format!("the parameters are {}; write `{{{{` for a brace", self.names.join(", ")),
+                    (None, false) => format!("the parameters are {}; write `{{{{` for a brace", seen.names),
                 };
                 Finding::error("missing-parameter", text).help(help)
             }
