@@ -7,7 +7,7 @@ use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
 use rusqlite::params;
 
-use super::{Outcome, ReadError, Snapshot, reading};
+use super::{Outcome, ReadError, Snapshot, TaskState, reading};
 
 /// An attempt that succeeded, and how long it took.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,17 @@ pub struct Totals {
     pub wall: Duration,
     /// Tasks that took more than one attempt and succeeded in the end.
     pub recovered: u64,
+}
+
+/// Tasks that ended badly in the same words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Failed or rejected.
+    pub state: TaskState,
+    pub words: String,
+    pub tasks: u64,
+    /// One of them.
+    pub seq: i64,
 }
 
 impl Totals {
@@ -88,6 +99,27 @@ impl Snapshot<'_> {
         read().map_err(reading("the memory peaks"))
     }
 
+    /// Why tasks failed or were rejected, the most frequent first.
+    pub fn reasons(&self, run: RunId, limit: usize) -> Result<Vec<Reason>, ReadError> {
+        let read = || -> rusqlite::Result<_> {
+            let mut statement = self.transaction.prepare(
+                "SELECT state, coalesce(reason, 'no reason was given'), count(*), min(seq) FROM task \
+                 WHERE run = ?1 AND state IN ('failed', 'rejected') GROUP BY 1, 2 ORDER BY 3 DESC, 4 LIMIT ?2",
+            )?;
+            statement
+                .query_map(params![run.0, limit as i64], |row| {
+                    Ok(Reason {
+                        state: row.get(0)?,
+                        words: row.get(1)?,
+                        tasks: row.get(2)?,
+                        seq: row.get(3)?,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(reading("the reasons of failures"))
+    }
+
     pub fn totals(&self, run: RunId) -> Result<Totals, ReadError> {
         let read = || -> rusqlite::Result<Totals> {
             let mut totals = Totals::default();
@@ -135,6 +167,14 @@ mod tests {
         assert_eq!(seen, [(4, 30), (1, 20)]);
         let peaks = snapshot.peaks(RunId(1), 1).expect("reads");
         assert_eq!((peaks[0].attempt.task.seq, peaks[0].memory), (2, 2 << 30));
+        let reasons = snapshot.reasons(RunId(1), 5).expect("reads");
+        let expected = Reason {
+            state: TaskState::Failed,
+            words: "exit code 1".to_owned(),
+            tasks: 1,
+            seq: 2,
+        };
+        assert_eq!(reasons, [expected]);
         let totals = snapshot.totals(RunId(1)).expect("reads");
         assert_eq!(
             (

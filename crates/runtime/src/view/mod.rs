@@ -23,7 +23,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
 pub use attempt::Attempt;
-pub use figures::{Peak, Slow, Totals};
+pub use figures::{Peak, Reason, Slow, Totals};
 pub use lease::Lease;
 pub use output::{Output, OutputTotal};
 pub use result::{ResultRow, ResultRows};
