@@ -17,5 +17,6 @@ mod secrets;
 mod signals;
 pub mod store;
 mod turn;
+pub mod view;
 
 pub use runtime::{Ended, ExecuteOptions, OpenError, RunError, Runtime};

@@ -1,0 +1,305 @@
+//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::select::{Pair, RunName, Target};
+
+/// Runs infrequent large jobs: one file says what to run, this runs it here
+#[derive(Debug, Parser)]
+#[command(name = "kingtide", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Start with `kingtide init`, then `kingtide run JOB`.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Globals {
+    /// The project's folder or its file; else `kingtide.toml` is searched from here upwards
+    #[arg(long, global = true, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) project: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Write JSON to stdout, one object a line, and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colour; by default on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    pub(crate) color: Option<Color>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(crate) fn parse(text: &str) -> Option<Color> {
+        Color::from_str(text, true).ok()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Init(Init),
+    Check(Check),
+    Run(Run),
+    Retry(Retry),
+    Status(Status),
+    Logs(Logs),
+    Explain(Explain),
+    Cancel(Cancel),
+    Results(Results),
+    Outputs(Outputs),
+    History(History),
+    Doctor(Doctor),
+    Clean(Clean),
+    /// Print the JSON Schema of `kingtide.toml`, for editors
+    Schema,
+    Completions(Completions),
+    Keeper(Keeper),
+    /// Print `docs/cli.md`
+    #[command(hide = true)]
+    DocsCli,
+}
+
+/// Make a project that runs: a `kingtide.toml` and a small job; overwrites nothing
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where; made if it is not there
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// A file whose rows become the parameters, with a placeholder for each of its columns
+    #[arg(long, value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// Find everything that is wrong with the project, and start nothing
+#[derive(Debug, Args)]
+pub(crate) struct Check {}
+
+/// Run a job: one task for each message
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kingtide run retrain                        every row of the job's `params`
+  kingtide run retrain dest=BOS depth=4       this one message
+  kingtide run retrain --only dest=BOS        the rows of `params` where dest is BOS
+  kingtide run retrain --resume               go on with the unfinished run, or start one
+
+The first Ctrl-C starts nothing new and lets what runs end; the second ends it and puts the messages back.")]
+pub(crate) struct Run {
+    pub(crate) job: String,
+    /// Run one message with these parameters
+    #[arg(value_name = "K=V", conflicts_with_all = ["params", "only"])]
+    pub(crate) message: Vec<Pair>,
+    /// Take the messages from this .csv, .jsonl or .json instead of the job's `params`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) params: Option<PathBuf>,
+    /// Only rows with this parameter; again for another parameter, or another value of the same
+    #[arg(long, value_name = "K=V")]
+    pub(crate) only: Vec<Pair>,
+    /// Run at most this many tasks at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+    /// Go on with the job's unfinished run; start one where there is none
+    #[arg(long, conflicts_with_all = ["message", "params", "only"])]
+    pub(crate) resume: bool,
+    /// Say what would run, and start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Run again what failed, was rejected or cancelled
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// `last`, `retrain-12`, `12`, or a job's name for its last run
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(crate) run: RunName,
+    /// Run at most this many tasks at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+}
+
+/// Show how a run stands
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// `last`, `retrain-12`, `12`, or a job's name for its last run
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(crate) run: RunName,
+    /// Keep showing it until the run ends
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
+/// Print the log of a task: the one of these parameters, else the latest that failed or runs
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// A job, for its last run, or a run
+    #[arg(value_name = "JOB|RUN", default_value = "last")]
+    pub(crate) run: RunName,
+    /// The parameters of the task, as many as it takes to tell it from the others
+    #[arg(value_name = "K=V|SEQ")]
+    pub(crate) task: Vec<Target>,
+    /// Go on printing until the attempt ends
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Which attempt; the latest by default
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+}
+
+/// Say why a run or a task is where it is: waiting, retried, slow, rejected, lost
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A job, for its last run, or a run
+    #[arg(value_name = "JOB|RUN", default_value = "last")]
+    pub(crate) run: RunName,
+    /// The parameters of the task, as many as it takes to tell it from the others
+    #[arg(value_name = "K=V|SEQ")]
+    pub(crate) task: Vec<Target>,
+}
+
+/// End a run: what runs is ended, what waits is not started
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// `last`, `retrain-12`, `12`, or a job's name for its last run
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(crate) run: RunName,
+}
+
+/// Print the results as one table: parameters, state, seconds, memory, and what the programs wrote
+#[derive(Debug, Args)]
+pub(crate) struct Results {
+    /// `last`, `retrain-12`, `12`, or a job's name for its last run
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(crate) run: RunName,
+    /// `table` on a terminal and `csv` elsewhere by default
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Jsonl,
+}
+
+/// List the folders that tasks left behind, with their files and bytes
+#[derive(Debug, Args)]
+pub(crate) struct Outputs {
+    /// `last`, `retrain-12`, `12`, or a job's name for its last run
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub(crate) run: RunName,
+}
+
+/// List the runs of the project, or of one job, the newest first
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    pub(crate) job: Option<String>,
+    /// How many
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u64,
+}
+
+/// Look at this machine: what tasks may use, how memory is limited, what is missing
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {}
+
+/// Remove logs, outputs and rows of old runs, and Python environments nobody used; never of an unfinished run
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    /// Keep the newest N runs of each job; 10 unless --older is given
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<u64>,
+    /// Remove only what is older, for instance `30d`
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) older: Option<Duration>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Print a script that completes commands: `kingtide completions bash > ~/.local/share/bash-completion/completions/kingtide`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    pub(crate) shell: Shell,
+}
+
+/// The parent of every program; started by `run`
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct Keeper {
+    pub(crate) folder: PathBuf,
+}
+
+fn parse_age(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error} (for instance `30d` or `12h`)"))
+}
+
+/// Reads the command line. What clap prints itself (help, version, mistakes) is printed here.
+pub(crate) fn parse() -> Result<Arguments, Failure> {
+    Arguments::try_parse().map_err(|error| {
+        if error.use_stderr() {
+            output::say(error.render_for_stderr().trim_end());
+            return Failure::said(Exit::Usage);
+        }
+        match error.print() {
+            Ok(()) => Failure::said(Exit::Done),
+            Err(error) => Failure::from(error),
+        }
+    })
+}
+
+trait RenderForStderr {
+    fn render_for_stderr(&self) -> String;
+}
+
+impl RenderForStderr for clap::Error {
+    /// With clap's own colours where stderr takes them.
+    fn render_for_stderr(&self) -> String {
+        let text = self.render();
+        if output::style::Style::of_stderr().is_coloured() {
+            text.ansi().to_string()
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_message_and_a_filter_exclude_each_other() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).map(|arguments| arguments.verb);
+        assert!(matches!(parse("kingtide run retrain dest=BOS depth=4"), Ok(Verb::Run(run)) if run.message.len() == 2));
+        assert!(parse("kingtide run retrain dest=BOS --only dest=BOS").is_err());
+        assert!(parse("kingtide run retrain --resume --only dest=BOS").is_err());
+        assert!(parse("kingtide run retrain --workers 0").is_err());
+        assert!(parse("kingtide run retrain dest").is_err());
+        assert!(matches!(parse("kingtide retry"), Ok(Verb::Retry(retry)) if retry.run == RunName::Last));
+        assert!(matches!(parse("kingtide clean --older 30d"), Ok(Verb::Clean(clean)) if clean.older.is_some()));
+    }
+}

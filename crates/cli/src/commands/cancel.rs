@@ -1,0 +1,38 @@
+//! `cancel`: ends a run, through the runtime that runs it or without one.
+
+use kingtide_core::id::RunId;
+use serde_json::json;
+
+use super::run::launch;
+use crate::args::Cancel;
+use crate::exit::{Exit, Outcome};
+use crate::output::{self, json::line};
+use crate::project::Place;
+use crate::settings::Settings;
+
+pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let (id, name, state) = {
+        let database = place.database()?;
+        let run = cancel.run.find(&database.snapshot()?)?;
+        (run.id, run.name(), run.state)
+    };
+    if state.is_over() {
+        // Who wants it ended has what he wants.
+        return ended(id, &name, &format!("{name} has already {state}"), settings);
+    }
+    launch::cancel(&place, id)?;
+    ended(id, &name, &format!("{name} is cancelled"), settings)
+}
+
+fn ended(id: RunId, name: &str, words: &str, settings: &Settings) -> Outcome {
+    if settings.json {
+        line(
+            &mut std::io::stdout().lock(),
+            &json!({ "run": id.0, "name": name, "cancelled": words.ends_with("is cancelled") }),
+        )?;
+    } else if !settings.quiet {
+        output::say(&words.replace("has already cancelled", "has already been cancelled"));
+    }
+    Ok(Exit::Done)
+}

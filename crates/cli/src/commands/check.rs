@@ -1,0 +1,83 @@
+//! `check`: everything that is wrong with the project, and nothing started.
+
+use std::io::Write;
+
+use kingtide_core::finding::{Finding, Place as FindingPlace, line_and_column};
+use serde_json::{Value, json};
+
+use super::run::messages::{Messages, Wish};
+use crate::exit::{Exit, Outcome};
+use crate::output::{self, json::line};
+use crate::project::{self, Checked, Place};
+use crate::settings::Settings;
+
+pub(crate) fn run(settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let mut checked = Checked::read(&place)?;
+    let mut tasks = 0;
+    if let Some(project) = &checked.project {
+        for job in project.jobs.values().filter(|job| job.params.is_some()) {
+            let messages = Messages::check(&place, job, &Wish::Params)?;
+            tasks += messages.count;
+            checked.findings.0.extend(messages.findings.0);
+        }
+    }
+    let exit = if checked.findings.has_errors() {
+        Exit::Findings
+    } else {
+        Exit::Done
+    };
+    if settings.json {
+        let findings: Vec<Value> = checked
+            .findings
+            .0
+            .iter()
+            .map(|finding| to_json(finding, &checked))
+            .collect();
+        let mut out = output::data();
+        line(&mut out, &json!({ "ok": exit == Exit::Done, "findings": findings }))?;
+        out.flush()?;
+        return Ok(exit);
+    }
+    checked.print(&checked.findings, settings);
+    let tally = project::tally(&checked.findings);
+    if settings.quiet {
+    } else if exit == Exit::Findings {
+        output::say(&format!("{} {tally} in {}", settings.err.red("✗"), checked.name));
+    } else if let Some(project) = &checked.project {
+        let jobs = output::text::plural(project.jobs.len() as u64, "job");
+        let tasks = output::text::plural(tasks, "message");
+        let but = if tally.is_empty() {
+            String::new()
+        } else {
+            format!(", {tally}")
+        };
+        output::say(&format!(
+            "{} {} is sound: {jobs}, {tasks}{but}",
+            settings.err.green("✓"),
+            checked.name
+        ));
+    }
+    Ok(exit)
+}
+
+fn to_json(finding: &Finding, checked: &Checked) -> Value {
+    let (file, line, column) = match &finding.place {
+        None => (None, None, None),
+        Some(FindingPlace::Project(span)) => {
+            let (line, column) = line_and_column(&checked.source, span.start);
+            (Some(checked.name.clone()), Some(line as u64), Some(column))
+        }
+        Some(FindingPlace::Line { file, line }) => (Some(file.clone()), Some(*line), None),
+        Some(FindingPlace::File { file }) => (Some(file.clone()), None, None),
+    };
+    json!({
+        "code": finding.code,
+        "severity": finding.severity.to_string(),
+        "message": finding.message,
+        "file": file,
+        "line": line,
+        "column": column,
+        "help": finding.help,
+    })
+}

@@ -1,0 +1,47 @@
+//! One module per verb. A command takes its arguments and the settings, and ends with an exit code.
+
+mod cancel;
+mod check;
+mod clean;
+mod completions;
+mod docs;
+mod doctor;
+mod explain;
+mod history;
+mod init;
+mod keeper;
+mod logs;
+mod outputs;
+mod results;
+mod retry;
+mod run;
+mod schema;
+mod status;
+mod watch;
+
+use crate::args::{Arguments, Verb};
+use crate::exit::Outcome;
+use crate::settings::Settings;
+
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let settings = Settings::resolve(&arguments.globals);
+    match arguments.verb {
+        Verb::Init(init) => init::run(&init, &settings),
+        Verb::Check(_) => check::run(&settings),
+        Verb::Run(run) => run::run(&run, &settings),
+        Verb::Retry(retry) => retry::run(&retry, &settings),
+        Verb::Status(status) => status::run(&status, &settings),
+        Verb::Logs(logs) => logs::run(&logs, &settings),
+        Verb::Explain(explain) => explain::run(&explain, &settings),
+        Verb::Cancel(cancel) => cancel::run(&cancel, &settings),
+        Verb::Results(results) => results::run(&results, &settings),
+        Verb::Outputs(outputs) => outputs::run(&outputs, &settings),
+        Verb::History(history) => history::run(&history, &settings),
+        Verb::Doctor(_) => doctor::run(&settings),
+        Verb::Clean(clean) => clean::run(&clean, &settings),
+        Verb::Schema => schema::run(),
+        Verb::Completions(completions) => completions::run(&completions),
+        Verb::Keeper(keeper) => keeper::run(&keeper),
+        Verb::DocsCli => docs::run(),
+    }
+}

@@ -1,0 +1,27 @@
+//! `retry`: what failed, again, as a run of its own.
+
+use super::run::launch::{self, Launch};
+use crate::args::Retry;
+use crate::exit::Outcome;
+use crate::project::{Checked, Place, job};
+use crate::settings::Settings;
+
+pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let project = Checked::read(&place)?.usable(settings)?;
+    let run = {
+        let database = place.database()?;
+        retry.run.find(&database.snapshot()?)?
+    };
+    let job = job(&project, &run.job)?;
+    launch::again(
+        &Launch {
+            settings,
+            place: &place,
+            project: &project,
+            job,
+            workers: retry.workers,
+        },
+        &run,
+    )
+}

@@ -1,0 +1,180 @@
+//! Everything that is asked of the runtime, in one place: opening, queueing, executing, retrying, cancelling, forgetting.
+
+use std::time::Duration;
+
+use kingtide_core::id::RunId;
+use kingtide_core::project::{Job, Project};
+use kingtide_runtime::api_stub::{ExecuteOptions, OpenError, OpenOptions, Runtime, control};
+use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
+
+use super::exit_of;
+use super::messages::{Messages, Wish};
+use super::watcher::Watcher;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::summary::{self, Facts};
+use crate::output::text::plural;
+use crate::output::{json, say};
+use crate::project::Place;
+use crate::settings::Settings;
+
+/// What a run is started with.
+#[derive(Clone, Copy)]
+pub(crate) struct Launch<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) place: &'a Place,
+    pub(crate) project: &'a Project,
+    pub(crate) job: &'a Job,
+    pub(crate) workers: Option<u32>,
+}
+
+fn open(place: &Place) -> Result<Runtime, Failure> {
+    Runtime::open(&place.folder, OpenOptions {}).map_err(|error| match error {
+        OpenError::Busy { pid } => Failure::from(error).help(format!(
+            "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"
+        )),
+        other => Failure::from(other),
+    })
+}
+
+/// Queues the messages and executes the run.
+pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Outcome {
+    let mut runtime = open(launch.place)?;
+    if let Some(other) = runtime.unfinished(&launch.job.name) {
+        let name = &launch.job.name;
+        note(
+            launch,
+            &format!("{name}-{other} is unfinished; `kingtide run {name} --resume` goes on with it"),
+        );
+    }
+    let run = Messages::hand_over(launch.place, launch.job, wish, |rows| {
+        runtime.submit(launch.job, &messages.source, None, rows)
+    })??;
+    execute(runtime, launch, run, &messages.source)
+}
+
+/// Goes on with the unfinished run of a job; `None` when there is none.
+pub(crate) fn resume(launch: &Launch<'_>) -> Outcome<Option<Exit>> {
+    let runtime = open(launch.place)?;
+    match runtime.unfinished(&launch.job.name) {
+        Some(run) => execute(runtime, launch, run, "resumed").map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Runs again what failed in a run that is over.
+pub(crate) fn again(launch: &Launch<'_>, old: &Run) -> Outcome {
+    if !old.state.is_over() {
+        return Err(Failure::usage(format!("{} is unfinished", old.name()))
+            .help(format!("`kingtide run {} --resume` goes on with it", old.job)));
+    }
+    let mut runtime = open(launch.place)?;
+    match runtime.retry(old.id)? {
+        Some(run) => execute(runtime, launch, run, &format!("failures of {}", old.name())),
+        None => {
+            note(
+                launch,
+                &format!("nothing of {} failed: there is nothing to run again", old.name()),
+            );
+            if launch.settings.json {
+                json::line(
+                    &mut std::io::stdout().lock(),
+                    &json::ended(&nothing(old), Duration::ZERO),
+                )?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// A run of no tasks, for whoever reads the last line.
+fn nothing(old: &Run) -> Run {
+    Run {
+        state: RunState::Succeeded,
+        counts: Default::default(),
+        ..old.clone()
+    }
+}
+
+pub(crate) fn cancel(place: &Place, run: RunId) -> Outcome<()> {
+    Ok(control::cancel(&place.folder, run)?)
+}
+
+/// Forgets runs that are over.
+pub(crate) fn forget(place: &Place, runs: &[RunId]) -> Outcome<()> {
+    Ok(open(place)?.forget(runs)?)
+}
+
+fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) -> Outcome {
+    let title = format!("{}-{run}", launch.job.name);
+    let total = launch
+        .place
+        .database()?
+        .snapshot()?
+        .run(run)?
+        .map_or(0, |run| run.counts.total);
+    if !launch.settings.is_live {
+        note(launch, &format!("{title}: {} ({source})", plural(total, "task")));
+    }
+    let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings);
+    let options = ExecuteOptions {
+        workers: launch.workers,
+    };
+    let ended = runtime.execute(run, launch.project, options, &mut |notice| watcher.on_notice(notice));
+    // The region is gone before anything else is said, an error too.
+    drop(watcher);
+    let ended = ended?;
+    drop(runtime);
+    let database = launch.place.database()?;
+    let snapshot = database.snapshot()?;
+    let row = snapshot
+        .run(run)?
+        .ok_or_else(|| Failure::new(format!("{title} is not in the database any more")))?;
+    let exit = exit_of(&row, Some(launch.job));
+    let facts = facts(&snapshot, row, ended.wall, Some(launch.job))?;
+    if !launch.settings.quiet {
+        say(&summary::render(&facts, launch.settings.err));
+    } else if exit != Exit::Done {
+        say(&summary::headline(&facts, launch.settings.err));
+    }
+    if launch.settings.json {
+        // A reader that has left does not change how the run ended.
+        match json::line(&mut std::io::stdout().lock(), &json::ended(&facts.run, ended.wall)) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(exit)
+}
+
+/// What the summary of a run is made of.
+pub(crate) fn facts(snapshot: &Snapshot<'_>, run: Run, wall: Duration, job: Option<&Job>) -> Outcome<Facts> {
+    let id = run.id;
+    let failed = match run.counts.failed + run.counts.rejected {
+        0 => None,
+        _ => {
+            let filter = Filter {
+                states: vec![TaskState::Failed, TaskState::Rejected],
+                ..Filter::default()
+            };
+            snapshot.tasks(id, &filter, 1)?.pop()
+        }
+    };
+    Ok(Facts {
+        wall,
+        totals: snapshot.totals(id)?,
+        slowest: snapshot.slowest(id, 3)?,
+        peak: snapshot.peaks(id, 1)?.pop(),
+        memory: job.and_then(|job| job.resources.memory),
+        limits: None,
+        failed,
+        results: snapshot.result_count(id)?,
+        outputs: snapshot.output_total(id)?,
+        run,
+    })
+}
+
+fn note(launch: &Launch<'_>, text: &str) {
+    if !launch.settings.quiet {
+        say(text);
+    }
+}

@@ -1,0 +1,236 @@
+//! Which messages a run is given: checked row by row before anything starts, then read again as they are queued, so that a
+//! million of them are never held at once.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use kingtide_core::finding::{Finding, Findings};
+use kingtide_core::message::Message;
+use kingtide_core::project::Job;
+use kingtide_core::project::params::Params;
+
+use crate::args::Run;
+use crate::core_stub::{Only, Row, RowCheck, message_from_pairs, rows};
+use crate::exit::Failure;
+use crate::project::{Place, open};
+use crate::select::Pair;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// The job's own.
+    Params,
+    /// Rows of a file, or of the job's `params`, perhaps only some.
+    Rows { file: Option<PathBuf>, only: Vec<Pair> },
+    /// One message.
+    One(Vec<Pair>),
+}
+
+impl Wish {
+    pub(crate) fn of(run: &Run) -> Wish {
+        if !run.message.is_empty() {
+            Wish::One(run.message.clone())
+        } else if run.params.is_some() || !run.only.is_empty() {
+            Wish::Rows {
+                file: run.params.clone(),
+                only: run.only.clone(),
+            }
+        } else {
+            Wish::Params
+        }
+    }
+}
+
+/// What was found when all rows were read once.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages {
+    /// Those that will run.
+    pub(crate) count: u64,
+    /// The first of them.
+    pub(crate) first: Option<Message>,
+    pub(crate) findings: Findings,
+    /// Where they come from, in words.
+    pub(crate) source: String,
+}
+
+/// Rows of a wish: where they come from and which of them.
+struct Origin {
+    params: Option<Params>,
+    one: Option<Message>,
+    only: Vec<String>,
+    file: Option<String>,
+    source: String,
+}
+
+impl Messages {
+    /// Reads all rows of a wish and keeps the first.
+    pub(crate) fn check(place: &Place, job: &Job, wish: &Wish) -> Result<Messages, Failure> {
+        let mut messages = Messages {
+            count: 0,
+            first: None,
+            findings: Findings::default(),
+            source: String::new(),
+        };
+        let origin = match Origin::of(place, job, wish) {
+            Ok(origin) => origin,
+            Err(findings) => return Ok(Messages { findings, ..messages }),
+        };
+        messages.source = origin.source.clone();
+        let mut check = RowCheck::new(job, origin.file.as_deref());
+        let mut keep = |message: &Message| {
+            messages.count += 1;
+            messages.first.get_or_insert_with(|| message.clone());
+        };
+        if let Some(message) = &origin.one {
+            check.look(&Ok(Row {
+                message: message.clone(),
+            }));
+            keep(message);
+        }
+        let mut only = match Only::parse(&origin.only) {
+            Ok(only) => only,
+            Err(findings) => return Ok(Messages { findings, ..messages }),
+        };
+        match origin
+            .params
+            .as_ref()
+            .map(|params| rows(params, |file| open(&place.folder, file)))
+        {
+            None => {}
+            Some(Err(finding)) => messages.findings.push(finding),
+            Some(Ok(rows)) => {
+                for row in rows {
+                    let is_wanted = row.as_ref().map_or(true, |row| only.accepts(&row.message));
+                    if is_wanted {
+                        check.look(&row);
+                        if let Ok(row) = &row {
+                            keep(&row.message);
+                        }
+                    }
+                }
+            }
+        }
+        messages.findings.0.extend(check.finish().0);
+        messages.findings.0.extend(only.finish().0);
+        Ok(messages)
+    }
+
+    /// Hands the messages of a wish that was checked to `submit`, one by one. Rows that cannot be read any more, because the
+    /// file has changed since, are the failure.
+    pub(crate) fn hand_over<T>(
+        place: &Place,
+        job: &Job,
+        wish: &Wish,
+        submit: impl FnOnce(&mut dyn Iterator<Item = Message>) -> T,
+    ) -> Result<T, Failure> {
+        let changed = |why: &str| {
+            Failure::new(format!("the messages of `{}` changed while they were read", job.name)).because(why.to_owned())
+        };
+        let origin = Origin::of(place, job, wish).map_err(|_| changed("they are no longer sound"))?;
+        let mut only = Only::parse(&origin.only).map_err(|_| changed("they are no longer sound"))?;
+        let broken: RefCell<Option<Finding>> = RefCell::new(None);
+        let rows = match &origin.params {
+            None => None,
+            Some(params) => {
+                let rows = rows(params, |file| open(&place.folder, file));
+                Some(rows.map_err(|finding| changed(&finding.message))?)
+            }
+        };
+        let mut messages = origin.one.clone().into_iter().chain(
+            rows.into_iter()
+                .flatten()
+                .map_while(|row| match row {
+                    Ok(row) => Some(row.message),
+                    Err(finding) => {
+                        *broken.borrow_mut() = Some(finding);
+                        None
+                    }
+                })
+                .filter(|message| only.accepts(message)),
+        );
+        let done = submit(&mut messages);
+        drop(messages);
+        match broken.into_inner() {
+            Some(finding) => Err(changed(&finding.message)),
+            None => Ok(done),
+        }
+    }
+}
+
+impl Origin {
+    fn of(place: &Place, job: &Job, wish: &Wish) -> Result<Origin, Findings> {
+        let nothing = Origin {
+            params: None,
+            one: None,
+            only: Vec::new(),
+            file: None,
+            source: String::new(),
+        };
+        let of_params = |params: Option<&Params>| match params {
+            Some(Params::File(file)) => (Some(file.clone()), file.clone()),
+            Some(_) => (None, "params".to_owned()),
+            None => (None, "no parameters".to_owned()),
+        };
+        Ok(match wish {
+            Wish::Params => match &job.params {
+                Some(params) => {
+                    let (file, source) = of_params(Some(params));
+                    Origin {
+                        params: Some(params.clone()),
+                        file,
+                        source,
+                        ..nothing
+                    }
+                }
+                None => Origin {
+                    one: Some(Message(serde_json::Map::new())),
+                    source: "no parameters".to_owned(),
+                    ..nothing
+                },
+            },
+            Wish::One(pairs) => {
+                let message = message_from_pairs(&texts(pairs))?;
+                Origin {
+                    one: Some(message),
+                    source: "the command line".to_owned(),
+                    ..nothing
+                }
+            }
+            Wish::Rows { file, only } => {
+                let params = match file {
+                    Some(file) => Some(Params::File(relative(&place.folder, file))),
+                    None => job.params.clone(),
+                };
+                let (file, mut source) = of_params(params.as_ref());
+                let only = texts(only);
+                if !only.is_empty() {
+                    source.push_str(&format!(", only {}", only.join(" ")));
+                }
+                Origin {
+                    params,
+                    file,
+                    only,
+                    source,
+                    ..nothing
+                }
+            }
+        })
+    }
+}
+
+fn texts(pairs: &[Pair]) -> Vec<String> {
+    pairs
+        .iter()
+        .map(|pair| format!("{}={}", pair.name, pair.value))
+        .collect()
+}
+
+/// A file named on the command line is relative to the current folder, one in the project to the project's.
+fn relative(folder: &Path, file: &Path) -> String {
+    let absolute = std::env::current_dir().map_or_else(|_| file.to_owned(), |here| here.join(file));
+    absolute
+        .strip_prefix(folder)
+        .unwrap_or(&absolute)
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,135 @@
+//! `run`: a job over its messages.
+
+pub(crate) mod launch;
+pub(crate) mod messages;
+mod plan;
+pub(crate) mod watcher;
+
+use kingtide_core::project::Job;
+use kingtide_runtime::view::{Run as RunRow, RunState};
+
+use self::launch::Launch;
+use self::messages::{Messages, Wish};
+use crate::args::Run;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::project::{Checked, Place, job};
+use crate::settings::Settings;
+
+pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let checked = Checked::read(&place)?;
+    let (name, source) = (checked.name.clone(), checked.source.clone());
+    let project = checked.usable(settings)?;
+    let job = job(&project, &run.job)?;
+    let launch = Launch {
+        settings,
+        place: &place,
+        project: &project,
+        job,
+        workers: run.workers,
+    };
+    if run.resume && !run.dry_run {
+        if let Some(exit) = launch::resume(&launch)? {
+            return Ok(exit);
+        }
+    }
+    let wish = Wish::of(run);
+    if matches!(wish, Wish::Params) && job.params.is_none() && !takes_nothing(job) {
+        return Err(
+            Failure::usage(format!("the job `{}` needs messages and has no `params`", job.name)).help(format!(
+                "`kingtide run {} {}`, or `--params FILE`",
+                job.name,
+                placeholders(job)
+            )),
+        );
+    }
+    let messages = Messages::check(&place, job, &wish)?;
+    Checked {
+        project: None,
+        findings: messages.findings.clone(),
+        name,
+        source,
+    }
+    .print(&messages.findings, settings);
+    if messages.findings.has_errors() {
+        return Err(Failure::said(Exit::Findings));
+    }
+    if run.dry_run {
+        return plan::print(&launch, &wish, &messages);
+    }
+    launch::start(&launch, &wish, &messages)
+}
+
+/// Whether a command has no placeholder: then it runs once, with an empty message.
+fn takes_nothing(job: &Job) -> bool {
+    placeholder_names(job).is_empty()
+}
+
+fn placeholder_names(job: &Job) -> Vec<&str> {
+    let mut names: Vec<&str> = job
+        .command
+        .iter()
+        .chain(job.env.values())
+        .flat_map(|template| template.placeholders())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// `dest=… depth=…`
+fn placeholders(job: &Job) -> String {
+    placeholder_names(job)
+        .iter()
+        .map(|name| format!("{name}=…"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The code for a run as it ended; the first that applies in the order of [`Exit::ORDER`].
+pub(crate) fn exit_of(run: &RunRow, job: Option<&Job>) -> Exit {
+    let late = run.ended_at.is_some_and(|ended| run.is_late(ended));
+    match run.state {
+        RunState::Cancelled | RunState::Loading | RunState::Open => Exit::Cancelled,
+        RunState::Failed => {
+            let failed = run.counts.failed + run.counts.rejected;
+            let is_borne = job.is_some_and(|job| job.tolerate_failures.bears(failed, run.counts.total));
+            if late && is_borne { Exit::Late } else { Exit::Failed }
+        }
+        RunState::Succeeded if late => Exit::Late,
+        RunState::Succeeded => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kingtide_core::time::Timestamp;
+    use kingtide_runtime::notice::Counts;
+
+    use super::*;
+    use crate::output::summary::sample;
+
+    #[test]
+    fn the_first_that_applies() {
+        let job = sample::job();
+        let exit = |state, failed, is_late: bool| {
+            let mut run = sample::run(
+                state,
+                Counts {
+                    total: 100,
+                    failed,
+                    ..Counts::default()
+                },
+            );
+            run.deadline_at = is_late.then_some(Timestamp(1));
+            exit_of(&run, Some(&job))
+        };
+        assert_eq!(exit(RunState::Succeeded, 0, false), Exit::Done);
+        assert_eq!(exit(RunState::Succeeded, 0, true), Exit::Late);
+        assert_eq!(exit(RunState::Failed, 9, false), Exit::Failed);
+        assert_eq!(exit(RunState::Failed, 9, true), Exit::Failed);
+        assert_eq!(exit(RunState::Failed, 5, true), Exit::Late);
+        assert_eq!(exit(RunState::Cancelled, 9, true), Exit::Cancelled);
+        assert_eq!(exit(RunState::Open, 0, false), Exit::Cancelled);
+    }
+}

@@ -1,0 +1,265 @@
+//! `status`: how a run stands, once or until it ends.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use kingtide_core::time::Timestamp;
+use kingtide_runtime::notice::{Notice, Progress, Running};
+use kingtide_runtime::view::{Lease, Queue, Run, Snapshot, Task, place};
+use serde_json::{Value, json};
+
+use super::run::exit_of;
+use super::run::launch::facts;
+use super::run::watcher::Watcher;
+use super::watch::Waker;
+use crate::args::Status;
+use crate::exit::{Exit, Outcome};
+use crate::output::live::percent;
+use crate::output::style::Style;
+use crate::output::text::{ago, clock, count, cut, duration, now, plural, tame};
+use crate::output::{self, summary};
+use crate::project::Place;
+use crate::settings::Settings;
+
+/// Between two looks at the database, however much happens in it.
+const PAUSE: Duration = Duration::from_millis(200);
+/// With nothing happening at all, the clocks go on.
+const TICK: Duration = Duration::from_secs(10);
+const MOST_RUNNING: usize = 8;
+
+pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let database = place.database()?;
+    let run = status.run.find(&database.snapshot()?)?;
+    if status.watch {
+        watch(&place, &run, settings)?;
+    }
+    let snapshot = database.snapshot()?;
+    let standing = Standing::read(&snapshot, run)?;
+    let exit = if status.watch {
+        exit_of(
+            &standing.run,
+            place
+                .peek()
+                .and_then(|project| project.jobs.get(&standing.run.job).cloned())
+                .as_ref(),
+        )
+    } else {
+        Exit::Done
+    };
+    let mut out = output::data();
+    if settings.json {
+        output::json::line(&mut out, &standing.json())?;
+    } else if standing.run.state.is_over() {
+        let project = place.peek();
+        let job = project.as_ref().and_then(|project| project.jobs.get(&standing.run.job));
+        let wall = standing.run.wall(now());
+        writeln!(
+            out,
+            "{}",
+            summary::render(&facts(&snapshot, standing.run, wall, job)?, settings.out)
+        )?;
+    } else {
+        writeln!(out, "{}", standing.render(now(), settings.out))?;
+    }
+    out.flush()?;
+    Ok(exit)
+}
+
+/// Shows the run until it is over or nobody runs it.
+fn watch(place: &Place, run: &Run, settings: &Settings) -> Outcome<()> {
+    let database = place.database()?;
+    let mut waker = Waker::new()?;
+    // The journal is written beside the database with every commit.
+    waker.watch(&place::kept(&place.folder));
+    let mut watcher = Watcher::new(&run.job, &run.name(), settings);
+    let mut watched = None;
+    loop {
+        let looked = Instant::now();
+        let Some(row) = database.snapshot()?.run(run.id)? else {
+            return Ok(());
+        };
+        let standing = Standing::read(&database.snapshot()?, row)?;
+        let Some(lease) = standing.lease.as_ref().filter(|_| !standing.run.state.is_over()) else {
+            return Ok(());
+        };
+        if watched != Some(lease.pid) {
+            waker.watch_process(lease.pid);
+            watched = Some(lease.pid);
+        }
+        watcher.on_notice(Notice::Progress(standing.progress()));
+        waker.wait(TICK)?;
+        std::thread::sleep(PAUSE.saturating_sub(looked.elapsed()));
+    }
+}
+
+/// A run at one moment.
+struct Standing {
+    run: Run,
+    queue: Queue,
+    running: Vec<Task>,
+    /// Of the runtime, if one lives.
+    lease: Option<Lease>,
+}
+
+impl Standing {
+    fn read(snapshot: &Snapshot<'_>, run: Run) -> Outcome<Standing> {
+        Ok(Standing {
+            queue: snapshot.queue(run.id)?,
+            running: snapshot.running(run.id, MOST_RUNNING)?,
+            lease: snapshot.lease()?.filter(Lease::is_held),
+            run,
+        })
+    }
+
+    fn progress(&self) -> Progress {
+        let now = now();
+        let counts = self.run.counts;
+        let elapsed = now.since(self.run.created_at);
+        // As it went so far; the runtime itself knows better.
+        let remaining = (counts.done() >= 5)
+            .then(|| elapsed.mul_f64((counts.total.saturating_sub(counts.done())) as f64 / counts.done() as f64));
+        Progress {
+            now,
+            started_at: self.run.created_at,
+            counts,
+            running: self.running.iter().map(running).collect(),
+            leased: self.queue.running + self.queue.leased + self.queue.collecting,
+            remaining,
+            draining: false,
+        }
+    }
+
+    fn render(&self, now: Timestamp, style: Style) -> String {
+        let counts = &self.run.counts;
+        let queue = &self.queue;
+        let mut lines = vec![format!(
+            "{} is {}: {} of {} done ({}), {}",
+            style.bold(&self.run.name()),
+            if self.lease.is_some() {
+                style.green("running")
+            } else {
+                style.yellow("unfinished")
+            },
+            count(counts.done()),
+            plural(counts.total, "task"),
+            percent(counts),
+            duration(self.run.wall(now)),
+        )];
+        let active = queue.running + queue.leased;
+        let waiting = counts
+            .total
+            .saturating_sub(counts.done() + active + queue.collecting + queue.delayed);
+        let parts: Vec<String> = [
+            (counts.succeeded, "succeeded"),
+            (counts.skipped, "skipped"),
+            (counts.failed, "failed"),
+            (counts.rejected, "rejected"),
+            (counts.cancelled, "cancelled"),
+            (active, "running"),
+            (queue.collecting, "being collected"),
+            (queue.delayed, "waiting to be tried again"),
+            (waiting, "waiting"),
+        ]
+        .into_iter()
+        .filter(|part| part.0 > 0)
+        .map(|(number, word)| format!("{} {word}", count(number)))
+        .collect();
+        lines.push(format!("  {}", parts.join(" · ")));
+        for task in &self.running {
+            let age = task
+                .started_at
+                .map_or_else(String::new, |started| clock(now.since(started)));
+            let again = if task.attempt > 1 {
+                format!(" (attempt {})", task.attempt)
+            } else {
+                String::new()
+            };
+            lines.push(format!("  {age:>8}  {}{again}", tame(&cut(&task.message.label(), 80))));
+        }
+        match &self.lease {
+            Some(lease) => {
+                let renewed = ago(now.since(lease.renewed_at));
+                lines.push(style.dim(&format!("  by process {}, heard of {renewed}", lease.pid)));
+            }
+            None => {
+                lines.push("  nobody is running it; what was running may go on under its keeper".to_owned());
+                let command = format!("kingtide run {} --resume", self.run.job);
+                lines.push(format!("{} {}", style.cyan("next:"), style.bold(&command)));
+            }
+        }
+        lines.join("\n")
+    }
+
+    fn json(&self) -> Value {
+        let mut value = output::json::run(&self.run, now());
+        value["runtime"] = match &self.lease {
+            Some(lease) => json!({ "pid": lease.pid, "renewed_at": output::text::rfc3339(lease.renewed_at) }),
+            None => Value::Null,
+        };
+        value["queue"] = json!({
+            "running": self.queue.running,
+            "leased": self.queue.leased,
+            "collecting": self.queue.collecting,
+            "delayed": self.queue.delayed,
+        });
+        value["running"] = self.running.iter().map(output::json::task).collect();
+        value
+    }
+}
+
+fn running(task: &Task) -> Running {
+    Running {
+        seq: task.id.seq,
+        attempt: task.attempt,
+        label: task.message.label(),
+        started_at: task.started_at.unwrap_or_default(),
+        memory: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kingtide_runtime::notice::Counts;
+    use kingtide_runtime::view::{RunState, TaskState};
+
+    use super::*;
+    use crate::output::summary::sample;
+
+    #[test]
+    fn a_run_under_way_and_one_that_nobody_runs() {
+        let counts = Counts {
+            total: 1050,
+            succeeded: 500,
+            failed: 1,
+            attempts: 510,
+            ..Counts::default()
+        };
+        let mut task = sample::task(37, TaskState::Leased, r#"{"dest":"BOS","depth":4}"#);
+        task.started_at = Some(Timestamp(1_785_765_950_000));
+        task.attempt = 2;
+        let mut standing = Standing {
+            run: sample::run(RunState::Open, counts),
+            queue: Queue {
+                running: 2,
+                leased: 1,
+                collecting: 1,
+                delayed: 3,
+            },
+            running: vec![task],
+            lease: Some(Lease {
+                epoch: 1,
+                pid: 4242,
+                process_start: 0,
+                boot: String::new(),
+                renewed_at: Timestamp(1_785_765_999_000),
+            }),
+        };
+        let now = Timestamp(1_785_766_000_000);
+        insta::assert_snapshot!("running", standing.render(now, Style::plain()));
+        standing.lease = None;
+        standing.running.clear();
+        standing.queue = Queue::default();
+        insta::assert_snapshot!("unfinished", standing.render(now, Style::plain()));
+    }
+}

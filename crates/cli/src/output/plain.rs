@@ -1,0 +1,228 @@
+//! A run as plain lines, for pipes, logs and continuous integration; and the lines of failures, which the live region
+//! prints above itself.
+
+use std::time::Duration;
+
+use kingtide_core::time::Timestamp;
+use kingtide_runtime::notice::{Failure, Progress};
+
+use super::live::percent;
+use super::style::Style;
+use super::text::{count, cut, duration, tame};
+
+/// A line when this much time has passed since the last and something is new,
+const BRISK: Duration = Duration::from_secs(10);
+/// or this much and nothing is,
+const IDLE: Duration = Duration::from_secs(60);
+/// or at each of so many parts of the whole.
+const PARTS: u64 = 10;
+
+/// Decides when a progress line is due.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    said_at: Option<Timestamp>,
+    done: u64,
+    part: u64,
+}
+
+impl Plain {
+    /// The line, when one is due.
+    pub(crate) fn progress(&mut self, title: &str, progress: &Progress) -> Option<String> {
+        let counts = &progress.counts;
+        let done = counts.done();
+        let part = (done * PARTS).checked_div(counts.total).unwrap_or(0);
+        let quiet = progress.now.since(self.said_at.unwrap_or(progress.started_at));
+        let is_due = part > self.part || (quiet >= BRISK && done > self.done) || quiet >= IDLE;
+        // The summary says the end.
+        if !is_due || done >= counts.total {
+            return None;
+        }
+        *self = Plain {
+            said_at: Some(progress.now),
+            done,
+            part,
+        };
+        let mut line = format!(
+            "{title}: {} of {} done ({})",
+            count(done),
+            count(counts.total),
+            percent(counts)
+        );
+        let bad = counts.failed + counts.rejected;
+        if bad > 0 {
+            line.push_str(&format!(", {} failed", count(bad)));
+        }
+        let active = progress.leased.max(progress.running.len() as u64);
+        line.push_str(&format!(", {} running", count(active)));
+        line.push_str(&format!(", {}", duration(progress.now.since(progress.started_at))));
+        if let Some(remaining) = progress.remaining {
+            line.push_str(&format!(", about {} left", duration(remaining)));
+        }
+        if progress.draining {
+            line.push_str(", nothing new starts");
+        }
+        Some(line)
+    }
+}
+
+/// Tells failures as they happen: the first ones with the last lines of their logs, then a line each, then no more.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    told: u64,
+    style: Style,
+}
+
+impl Failures {
+    const WITH_TAIL: u64 = 10;
+    const IN_ALL: u64 = 100;
+    const TAIL_LINES: usize = 8;
+    const TAIL_COLUMNS: usize = 400;
+
+    pub(crate) fn new(style: Style) -> Failures {
+        Failures { told: 0, style }
+    }
+
+    /// What to print; `None` once there were too many.
+    pub(crate) fn tell(&mut self, job: &str, failure: &Failure) -> Option<String> {
+        self.told += 1;
+        if self.told > Failures::IN_ALL {
+            return None;
+        }
+        let style = self.style;
+        let label = tame(&cut(&failure.label, 120));
+        let reason = tame(&failure.reason);
+        let mut text = match failure.retry_in {
+            Some(delay) if delay.is_zero() => {
+                format!(
+                    "{} {label}: {reason} in attempt {}, tried again at once",
+                    style.yellow("retry"),
+                    failure.attempt
+                )
+            }
+            Some(delay) => format!(
+                "{} {label}: {reason} in attempt {}, tried again in {}",
+                style.yellow("retry"),
+                failure.attempt,
+                duration(delay)
+            ),
+            None if failure.attempt > 1 => {
+                format!(
+                    "{} {label}: {reason} in attempt {}, the last",
+                    style.red("failed"),
+                    failure.attempt
+                )
+            }
+            None => format!("{} {label}: {reason}", style.red("failed")),
+        };
+        if self.told <= Failures::WITH_TAIL {
+            let lines: Vec<&str> = failure.tail.lines().filter(|line| !line.trim().is_empty()).collect();
+            for line in &lines[lines.len().saturating_sub(Failures::TAIL_LINES)..] {
+                text.push_str(&format!(
+                    "\n    {} {}",
+                    style.dim("│"),
+                    cut(&tame(line), Failures::TAIL_COLUMNS)
+                ));
+            }
+        }
+        if self.told == Failures::WITH_TAIL {
+            text.push_str(&format!(
+                "\n… further failures without their last lines: `kingtide logs {job} {}`",
+                failure.seq
+            ));
+        }
+        if self.told == Failures::IN_ALL {
+            text.push_str(&format!(
+                "\n… further failures are only counted: `kingtide results {job}-{}`",
+                failure.run
+            ));
+        }
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kingtide_core::id::RunId;
+    use kingtide_runtime::notice::Counts;
+
+    use super::*;
+
+    fn at(seconds: i64, succeeded: u64, failed: u64) -> Progress {
+        Progress {
+            now: Timestamp(seconds * 1000),
+            started_at: Timestamp(0),
+            counts: Counts {
+                total: 105,
+                succeeded,
+                failed,
+                ..Counts::default()
+            },
+            leased: 2,
+            remaining: Some(Duration::from_secs(300)),
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn lines_come_with_time_and_with_parts_of_the_whole() {
+        let mut plain = Plain::default();
+        let steps = [
+            at(1, 1, 0),    // too early
+            at(10, 2, 0),   // ten seconds, and something new
+            at(20, 2, 0),   // nothing new
+            at(70, 2, 0),   // a minute
+            at(71, 11, 0),  // a tenth of the whole
+            at(72, 31, 1),  // two tenths at once
+            at(73, 32, 1),  // too early
+            at(99, 104, 1), // the summary's
+        ];
+        let lines: Vec<String> = steps
+            .iter()
+            .filter_map(|step| plain.progress("retrain-12", step))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    fn failure(attempt: u32, retry_in: Option<u64>) -> Failure {
+        Failure {
+            run: RunId(12),
+            seq: 37,
+            attempt,
+            label: "dest=BOS depth=4".to_owned(),
+            reason: "exit code 1".to_owned(),
+            tail: "Traceback (most recent call last):\n\n  File \"train.py\", line 7\nValueError: \x1b[31mno flights\n"
+                .to_owned(),
+            retry_in: retry_in.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn a_failure_shows_its_last_lines() {
+        let mut failures = Failures::new(Style::plain());
+        let told: Vec<String> = [
+            failure(1, Some(2)),
+            failure(2, Some(0)),
+            failure(3, None),
+            failure(1, None),
+        ]
+        .iter()
+        .filter_map(|failure| failures.tell("retrain", failure))
+        .collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn a_flood_of_failures_is_dammed() {
+        let mut failures = Failures::new(Style::plain());
+        let told: Vec<String> = (0..5000)
+            .filter_map(|_| failures.tell("retrain", &failure(1, None)))
+            .collect();
+        assert_eq!(told.len(), 100);
+        assert!(told.join("\n").lines().count() < 150);
+        assert!(
+            told[99].ends_with("only counted: `kingtide results retrain-12`"),
+            "{}",
+            told[99]
+        );
+    }
+}

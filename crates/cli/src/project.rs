@@ -1,0 +1,256 @@
+//! The project that a command is about: where it is, what it says, and whether this machine can run it.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use kingtide_core::finding::{Findings, Severity};
+use kingtide_core::project::{Job, Project};
+use kingtide_runtime::view::{Database, OpenError};
+
+use crate::core_stub::{FILE, Kind, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::output::findings;
+use crate::output::text::plural;
+use crate::settings::Settings;
+
+/// Where a project is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) file: PathBuf,
+}
+
+impl Place {
+    /// The one that was named, else the nearest upwards from the current folder.
+    pub(crate) fn find(settings: &Settings) -> Result<Place, Failure> {
+        let here = std::env::current_dir()
+            .map_err(|error| Failure::new("failed to find the current folder").because(error))?;
+        match &settings.project {
+            Some(named) => Place::named(&here.join(named)),
+            None => Place::upwards(&here).ok_or_else(|| {
+                Failure::usage(format!("there is no `{FILE}` here or in a folder above"))
+                    .help("`kingtide init` makes one; `--project DIR` names another place")
+            }),
+        }
+    }
+
+    fn named(path: &Path) -> Result<Place, Failure> {
+        let file = if path.is_dir() {
+            path.join(FILE)
+        } else {
+            path.to_owned()
+        };
+        if !file.is_file() {
+            return Err(Failure::usage(format!("there is no project at `{}`", file.display()))
+                .help("`--project` takes a folder that has a `kingtide.toml`, or such a file"));
+        }
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Place { folder, file })
+    }
+
+    fn upwards(from: &Path) -> Option<Place> {
+        from.ancestors()
+            .map(|folder| Place {
+                folder: folder.to_owned(),
+                file: folder.join(FILE),
+            })
+            .find(|place| place.file.is_file())
+    }
+
+    /// Its database, for reading.
+    pub(crate) fn database(&self) -> Result<Database, Failure> {
+        Database::open(&self.folder).map_err(|error| {
+            let help = error.help();
+            let failure = match error {
+                OpenError::Missing => Failure::usage(error.to_string()),
+                other => Failure::from(other),
+            };
+            failure.help(help)
+        })
+    }
+
+    /// What the file says, if it says it well: for commands that only look.
+    pub(crate) fn peek(&self) -> Option<Project> {
+        load_bytes(&std::fs::read(&self.file).ok()?).0
+    }
+}
+
+/// A project and everything the checker has to say about it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// `None` when something is wrong.
+    pub(crate) project: Option<Project>,
+    pub(crate) findings: Findings,
+    /// As it is named in findings.
+    pub(crate) name: String,
+    /// The text that findings point into.
+    pub(crate) source: String,
+}
+
+impl Checked {
+    pub(crate) fn read(place: &Place) -> Result<Checked, Failure> {
+        let name = place
+            .file
+            .file_name()
+            .map_or_else(|| FILE.to_owned(), |name| name.to_string_lossy().into_owned());
+        let bytes = std::fs::read(&place.file)
+            .map_err(|error| Failure::new(format!("failed to read `{name}`")).because(error))?;
+        let (project, mut findings) = load_bytes(&bytes);
+        let source = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some(project) = &project {
+            let here = look_around(&place.folder, &wanted(project));
+            findings.0.extend(check_surroundings(&source, project, &here).0);
+        }
+        Ok(Checked {
+            project: project.filter(|_| !findings.has_errors()),
+            findings,
+            name,
+            source,
+        })
+    }
+
+    /// Prints what was found. A project with errors goes no further.
+    pub(crate) fn usable(self, settings: &Settings) -> Result<Project, Failure> {
+        self.print(&self.findings, settings);
+        self.project.ok_or_else(|| Failure::said(Exit::Findings))
+    }
+
+    /// Warnings are no errors: `--quiet` is silent about them.
+    pub(crate) fn print(&self, findings: &Findings, settings: &Settings) {
+        let shown = findings
+            .0
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error || !settings.quiet);
+        let shown = Findings(shown.cloned().collect());
+        if !shown.0.is_empty() {
+            output::say(&findings::render(
+                &shown,
+                &self.name,
+                &self.source,
+                settings.err.is_coloured(),
+            ));
+        }
+    }
+}
+
+/// `2 errors, 1 warning`
+pub(crate) fn tally(findings: &Findings) -> String {
+    let of = |severity| findings.0.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let parts = [(of(Severity::Error), "error"), (of(Severity::Warning), "warning")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|part| part.0 > 0)
+        .map(|(number, noun)| plural(*number, noun))
+        .collect();
+    parts.join(", ")
+}
+
+/// The job of that name, or the one that may have been meant.
+pub(crate) fn job<'p>(project: &'p Project, name: &str) -> Result<&'p Job, Failure> {
+    project.jobs.get(name).ok_or_else(|| {
+        let failure = Failure::usage(format!("there is no job `{name}` in this project"));
+        let names: Vec<&str> = project.jobs.keys().map(String::as_str).collect();
+        match kingtide_core::finding::suggestion(name, names.iter().copied()) {
+            Some(near) => failure.help(format!("did you mean `{near}`?")),
+            None if names.is_empty() => failure.help("it has none: add a `[job.NAME]`"),
+            None => failure.help(format!("its jobs are {}", names.join(", "))),
+        }
+    })
+}
+
+/// Looks up what the checker wants to know about this machine.
+fn look_around(folder: &Path, wanted: &Wanted) -> Surroundings {
+    let Machine {
+        cpu_milli,
+        memory,
+        gpus,
+    } = machine();
+    let mut here = Surroundings {
+        cpu_milli,
+        memory,
+        gpus,
+        ..Surroundings::default()
+    };
+    for path in &wanted.paths {
+        if let Ok(metadata) = std::fs::metadata(folder.join(path)) {
+            let kind = if metadata.is_dir() {
+                Kind::Folder
+            } else if is_executable(&folder.join(path)) {
+                Kind::Program
+            } else {
+                Kind::File
+            };
+            here.paths.insert(path.clone(), kind);
+        }
+    }
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&search_path).collect();
+    for program in &wanted.programs {
+        let found = |folder: &PathBuf| {
+            let path = folder.join(program);
+            path.is_file() && is_executable(&path)
+        };
+        if folders.iter().any(found) {
+            here.programs.insert(program.clone());
+        }
+    }
+    here.variables = wanted
+        .variables
+        .iter()
+        .filter(|name| std::env::var_os(name).is_some())
+        .cloned()
+        .collect();
+    here
+}
+
+fn is_executable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// What this machine has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub(crate) cpu_milli: u32,
+    /// Bytes.
+    pub(crate) memory: u64,
+    pub(crate) gpus: u32,
+}
+
+/// The seam for `kingtide_runtime::machine`.
+pub(crate) fn machine() -> Machine {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let info = rustix::system::sysinfo();
+    Machine {
+        cpu_milli: u32::try_from(cores * 1000).unwrap_or(u32::MAX),
+        memory: info.totalram as u64 * u64::from(info.mem_unit),
+        gpus: 0,
+    }
+}
+
+/// Opens a file of parameters for reading.
+pub(crate) fn open(folder: &Path, file: &str) -> std::io::Result<BufReader<std::fs::File>> {
+    std::fs::File::open(folder.join(file)).map(|file| BufReader::with_capacity(256 * 1024, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_found_from_below() {
+        let top = tempfile::tempdir().expect("a folder");
+        let below = top.path().join("a/b");
+        std::fs::create_dir_all(&below).expect("folders");
+        assert_eq!(Place::upwards(&below), None);
+        std::fs::write(top.path().join(FILE), "").expect("a file");
+        let place = Place {
+            folder: top.path().to_owned(),
+            file: top.path().join(FILE),
+        };
+        assert_eq!(Place::upwards(&below), Some(place.clone()));
+        assert_eq!(Place::named(top.path()).ok(), Some(place.clone()));
+        assert_eq!(Place::named(&place.file).ok(), Some(place));
+        assert!(Place::named(&below).is_err());
+    }
+}
