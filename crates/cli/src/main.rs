@@ -5,7 +5,6 @@ compile_error!("Kingtide runs on Linux on x86_64 and aarch64 only: it relies on 
 
 mod args;
 mod commands;
-mod core_stub;
 mod exit;
 mod output;
 mod project;

@@ -4,10 +4,11 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use kingtide_core::finding::{Findings, Severity};
-use kingtide_core::project::{Job, Project};
+use kingtide_core::engine::packing::Capacity;
+use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
+use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
 
-use crate::core_stub::{FILE, Kind, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::output::findings;
@@ -161,15 +162,11 @@ pub(crate) fn job<'p>(project: &'p Project, name: &str) -> Result<&'p Job, Failu
 
 /// Looks up what the checker wants to know about this machine.
 fn look_around(folder: &Path, wanted: &Wanted) -> Surroundings {
-    let Machine {
-        cpu_milli,
-        memory,
-        gpus,
-    } = machine();
+    let machine = Machine::read();
     let mut here = Surroundings {
-        cpu_milli,
-        memory,
-        gpus,
+        cpu_milli: machine.cpu_milli,
+        memory: machine.memory,
+        gpus: machine.gpus,
         ..Surroundings::default()
     };
     for path in &wanted.paths {
@@ -208,23 +205,21 @@ fn is_executable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// What this machine has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Machine {
-    pub(crate) cpu_milli: u32,
-    /// Bytes.
-    pub(crate) memory: u64,
-    pub(crate) gpus: u32,
+/// Where environments are kept: `$XDG_CACHE_HOME`, else `~/.cache`, else below the temporary folder.
+pub(crate) fn cache_folder() -> PathBuf {
+    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    named("XDG_CACHE_HOME")
+        .or_else(|| named("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(|| std::env::temp_dir().join("kingtide-cache"))
 }
 
-/// The seam for `kingtide_runtime::machine`.
-pub(crate) fn machine() -> Machine {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let info = rustix::system::sysinfo();
-    Machine {
-        cpu_milli: u32::try_from(cores * 1000).unwrap_or(u32::MAX),
-        memory: info.totalram as u64 * u64::from(info.mem_unit),
-        gpus: 0,
+/// What this machine gives to tasks: what `[local]` says, else what it has.
+pub(crate) fn capacity(project: &Project) -> Capacity {
+    let machine = Machine::read();
+    Capacity {
+        cpu_milli: project.local.cpu_milli.unwrap_or(machine.cpu_milli),
+        memory: project.local.memory.unwrap_or_else(|| machine.memory_for_tasks()),
+        gpus: project.local.gpus.unwrap_or(machine.gpus),
     }
 }
 

@@ -3,25 +3,28 @@
 use kingtide_core::id::RunId;
 use serde_json::json;
 
-use super::run::launch;
+use super::run::launch::{self, Launch};
 use crate::args::Cancel;
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, json::line};
-use crate::project::Place;
+use crate::project::{Checked, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
-    let (id, name, state) = {
+    let (id, name, state, job_name) = {
         let database = place.database()?;
         let run = cancel.run.find(&database.snapshot()?)?;
-        (run.id, run.name(), run.state)
+        (run.id, run.name(), run.state, run.job)
     };
     if state.is_over() {
         // Who wants it ended has what he wants.
         return ended(id, &name, &format!("{name} has already {state}"), settings);
     }
-    launch::cancel(&place, id)?;
+    let project = Checked::read(&place)?.usable(settings)?;
+    let job = job(&project, &job_name)?;
+    let launch = Launch { settings, place: &place, project: &project, job, workers: None };
+    launch::cancel(&launch, id)?;
     ended(id, &name, &format!("{name} is cancelled"), settings)
 }
 

@@ -10,7 +10,8 @@ use crate::exit::{Exit, Outcome};
 use crate::output::json::line;
 use crate::output::text::bytes;
 use crate::output::{self, style::Style};
-use crate::project::{Checked, Place, machine, tally};
+use kingtide_runtime::machine::Machine;
+use crate::project::{Checked, Place, tally};
 use crate::settings::Settings;
 
 /// How well something stands.
@@ -109,7 +110,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
 
 /// The seam for the facts of `kingtide_runtime::machine`.
 fn of_machine() -> Vec<Point> {
-    let here = machine();
+    let here = Machine::read();
     let mut points = vec![
         Point::good(
             "kingtide",

@@ -8,7 +8,7 @@ use kingtide_core::message::Message;
 use kingtide_core::template::Template;
 
 use crate::args::Init;
-use crate::core_stub::FILE;
+use kingtide_core::project::FILE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::settings::Settings;

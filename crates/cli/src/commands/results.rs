@@ -2,14 +2,24 @@
 
 use std::io::Write;
 
-use kingtide_runtime::view::{ResultRow, Run, Snapshot};
-use serde_json::{Map, Value};
+use kingtide_core::message::Message;
+use kingtide_runtime::results::{Elided, ResultRow, Schema};
+use kingtide_runtime::view::{ResultRow as ViewRow, Run, Snapshot};
+use serde_json::Map;
 
 use crate::args::{Format, Results};
 use crate::exit::{Exit, Outcome};
-use crate::output::{self, json};
+use crate::output;
+use crate::output::live::Size;
+use crate::output::table::Table;
+use crate::output::text::plural;
 use crate::project::Place;
 use crate::settings::Settings;
+
+/// Lines that a terminal is given at most; files take all.
+const MOST_ROWS: usize = 1000;
+/// Columns of a table that no terminal cuts.
+const WIDE: usize = 400;
 
 pub(crate) fn run(results: &Results, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
@@ -23,30 +33,65 @@ pub(crate) fn run(results: &Results, settings: &Settings) -> Outcome {
         None => Format::Csv,
     };
     let mut out = output::data();
-    write(&snapshot, &run, format, &mut out)?;
+    write(&snapshot, &run, format, settings, &mut out)?;
     out.flush()?;
     Ok(Exit::Done)
 }
 
-/// The seam for `kingtide_runtime::results`, which infers one schema over all rows and writes each format.
-fn write(snapshot: &Snapshot<'_>, run: &Run, _format: Format, out: &mut impl Write) -> Outcome<()> {
-    for row in snapshot.result_rows(run.id) {
-        json::line(out, &Value::Object(joined(&row?)))?;
+fn write(
+    snapshot: &Snapshot<'_>,
+    run: &Run,
+    format: Format,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Outcome<()> {
+    let rows = || snapshot.result_rows(run.id).map(|row| row.map(joined));
+    let schema = Schema::infer(rows())?;
+    match format {
+        Format::Csv => {
+            schema.write_csv(rows(), out)?;
+        }
+        Format::Jsonl => {
+            schema.write_jsonl(rows(), out)?;
+        }
+        Format::Table => {
+            let columns = Size::of(std::io::stdout()).map(|size| size.columns);
+            let shown = schema.terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE))?;
+            let titles = shown.header.iter().zip(&shown.numeric);
+            let titles: Vec<String> =
+                titles.map(|(title, numeric)| if *numeric { format!(">{title}") } else { title.clone() }).collect();
+            let mut table = Table::new(&titles);
+            shown.rows.into_iter().for_each(|row| table.row(row));
+            write!(out, "{}", table.render(settings.out, columns))?;
+            if shown.elided != Elided::default() {
+                output::say(&elided(&shown.elided));
+            }
+        }
     }
     Ok(())
 }
 
-fn joined(row: &ResultRow) -> Map<String, Value> {
-    let mut all = match serde_json::from_str(&row.message) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    };
-    all.insert("state".to_owned(), row.state.text().into());
-    all.insert("attempts".to_owned(), row.attempts.into());
-    all.insert("seconds".to_owned(), row.wall.map(json::seconds).into());
-    all.insert("memory_peak".to_owned(), row.memory_peak.into());
-    if let Some(Ok(Value::Object(map))) = row.result.as_deref().map(serde_json::from_str) {
-        all.extend(map);
+fn joined(row: ViewRow) -> ResultRow {
+    ResultRow {
+        seq: row.task.seq,
+        params: Message::parse(&row.message).unwrap_or_else(|| Message(Map::new())),
+        state: row.state.text(),
+        attempts: row.attempts,
+        seconds: row.wall.map(|wall| wall.as_secs_f64()),
+        memory_peak: row.memory_peak,
+        reason: row.reason,
+        result: row.result.and_then(|body| serde_json::from_str(&body).ok()),
     }
-    all
+}
+
+/// What a table does not show, and where it is.
+fn elided(elided: &Elided) -> String {
+    let mut parts = Vec::new();
+    if elided.rows > 0 {
+        parts.push(plural(elided.rows, "more row"));
+    }
+    if !elided.columns.is_empty() {
+        parts.push(format!("the columns {}", elided.columns.join(", ")));
+    }
+    format!("not shown: {}; `--format csv` has everything", parts.join("; "))
 }

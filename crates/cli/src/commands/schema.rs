@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::core_stub::schema;
+use kingtide_core::project::schema;
 use crate::exit::{Exit, Outcome};
 use crate::output;
 

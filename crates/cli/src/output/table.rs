@@ -12,18 +12,18 @@ pub(crate) struct Table {
 
 #[derive(Debug)]
 struct Column {
-    title: &'static str,
+    title: String,
     is_number: bool,
 }
 
 impl Table {
     /// A title that starts with `>` is that of a column of numbers.
-    pub(crate) fn new(titles: &[&'static str]) -> Table {
+    pub(crate) fn new(titles: &[impl AsRef<str>]) -> Table {
         let columns = titles
             .iter()
             .map(|title| Column {
-                title: title.trim_start_matches('>'),
-                is_number: title.starts_with('>'),
+                title: title.as_ref().trim_start_matches('>').to_owned(),
+                is_number: title.as_ref().starts_with('>'),
             })
             .collect();
         Table {
@@ -47,7 +47,7 @@ impl Table {
             .iter()
             .map(|index| {
                 let cells = self.rows.iter().map(|row| width(&row[*index]));
-                cells.chain([width(self.columns[*index].title)]).max().unwrap_or(0)
+                cells.chain([width(&self.columns[*index].title)]).max().unwrap_or(0)
             })
             .collect();
         let line = |cells: &dyn Fn(usize) -> String| {
@@ -71,7 +71,7 @@ impl Table {
             text.truncate(text.trim_end().len());
             text
         };
-        let mut lines = vec![line(&|index| style.dim(self.columns[index].title))];
+        let mut lines = vec![line(&|index| style.dim(&self.columns[index].title))];
         lines.extend(self.rows.iter().map(|row| line(&|index| row[index].clone())));
         lines.join("\n")
     }

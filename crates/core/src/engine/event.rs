@@ -226,6 +226,8 @@ pub enum Change {
         run: RunId,
         state: RunState,
         late: bool,
+        /// Why it did not succeed, in words.
+        reason: Option<String>,
         at: Timestamp,
     },
 }

@@ -44,6 +44,25 @@ impl Run {
     }
 }
 
+impl Run {
+    /// What a run came to whose last task is over: its state, whether it was ended for being late, and why in words.
+    fn verdict(&self) -> (RunState, bool, Option<String>) {
+        let Counts { total, cancelled, .. } = self.counts;
+        let failed = self.counts.failed + self.counts.rejected;
+        let borne = self.job.tolerate_failures.bears(failed, total);
+        let too_many = format!("{failed} of {total} tasks failed, more than is tolerated");
+        match self.ending.filter(|_| cancelled > 0) {
+            Some(Ending::Cancelled) => (RunState::Cancelled, false, Some("cancelled".to_owned())),
+            Some(Ending::Late) if borne => {
+                (RunState::Failed, true, Some(format!("{cancelled} of {total} tasks were not done within `max_duration`")))
+            }
+            Some(Ending::Late) => (RunState::Failed, true, Some(too_many)),
+            None if borne => (RunState::Succeeded, false, None),
+            None => (RunState::Failed, false, Some(too_many)),
+        }
+    }
+}
+
 impl Engine {
     pub(super) fn on_run_opened(&mut self, now: Timestamp, open: OpenRun, step: &mut Step) {
         let workers = [open.workers, open.job.max_workers]
@@ -177,21 +196,8 @@ impl Engine {
             if run.counts.done() < run.counts.total || held {
                 continue;
             }
-            let failed = run.counts.failed + run.counts.rejected;
-            let late = run.ending == Some(Ending::Late);
-            let state = if run.ending == Some(Ending::Cancelled) && run.counts.cancelled > 0 {
-                RunState::Cancelled
-            } else if run.job.tolerate_failures.bears(failed, run.counts.total) && !(late && run.counts.cancelled > 0) {
-                RunState::Succeeded
-            } else {
-                RunState::Failed
-            };
-            step.changes.push(Change::RunEnded {
-                run: id,
-                state,
-                late: late && run.counts.cancelled > 0,
-                at: now,
-            });
+            let (state, late, reason) = run.verdict();
+            step.changes.push(Change::RunEnded { run: id, state, late, reason, at: now });
             self.runs.remove(&id);
         }
         let drained = self.supply != Supply::Open && self.tasks.is_empty();

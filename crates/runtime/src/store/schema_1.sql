@@ -15,6 +15,7 @@ CREATE TABLE run (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     job         TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('open', 'succeeded', 'failed', 'cancelled')),
+    reason      TEXT,                        -- why it did not succeed, in words
     late        INTEGER NOT NULL DEFAULT 0,  -- it was ended by its max_duration
     source      TEXT NOT NULL,               -- where its messages came from, in words
     retry_of    INTEGER,                     -- the run whose failures it repeats

@@ -224,6 +224,7 @@ fn a_retry_repeats_what_did_not_succeed() {
             run,
             state: RunState::Failed,
             late: false,
+            reason: None,
             at: NOW,
         },
     ];

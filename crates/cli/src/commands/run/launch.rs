@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Project};
-use kingtide_runtime::api_stub::{ExecuteOptions, OpenError, OpenOptions, Runtime, control};
+use kingtide_runtime::store::LeaseError;
+use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
 use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
 
 use super::exit_of;
@@ -14,7 +15,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::summary::{self, Facts};
 use crate::output::text::plural;
 use crate::output::{json, say};
-use crate::project::Place;
+use crate::project::{Place, cache_folder, capacity};
 use crate::settings::Settings;
 
 /// What a run is started with.
@@ -28,18 +29,39 @@ pub(crate) struct Launch<'a> {
 }
 
 fn open(place: &Place) -> Result<Runtime, Failure> {
-    Runtime::open(&place.folder, OpenOptions {}).map_err(|error| match error {
-        OpenError::Busy { pid } => Failure::from(error).help(format!(
-            "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"
-        )),
+    Runtime::open(&place.folder).map_err(|error| match error {
+        OpenError::Lease(LeaseError::Busy { pid }) => Failure::from(error)
+            .help(format!("`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it")),
         other => Failure::from(other),
     })
+}
+
+fn options(launch: &Launch<'_>) -> Outcome<ExecuteOptions> {
+    Ok(ExecuteOptions {
+        workers: launch.workers,
+        capacity: capacity(launch.project),
+        cache: cache_folder(),
+        executable: std::env::current_exe()?,
+    })
+}
+
+/// A failure of the runtime with what to do about it.
+fn failed(error: RunError) -> Failure {
+    let help = match &error {
+        RunError::Python { source, .. } => Some(source.help()),
+        RunError::Secret { name, .. } => Some(format!("set `{name}`, or name a file in `secrets`")),
+        _ => None,
+    };
+    match help {
+        Some(help) => Failure::from(error).help(help),
+        None => Failure::from(error),
+    }
 }
 
 /// Queues the messages and executes the run.
 pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Outcome {
     let mut runtime = open(launch.place)?;
-    if let Some(other) = runtime.unfinished(&launch.job.name) {
+    if let Some(other) = runtime.unfinished(&launch.job.name).map_err(failed)? {
         let name = &launch.job.name;
         note(
             launch,
@@ -47,15 +69,15 @@ pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Ou
         );
     }
     let run = Messages::hand_over(launch.place, launch.job, wish, |rows| {
-        runtime.submit(launch.job, &messages.source, None, rows)
-    })??;
+        runtime.submit(launch.job, &messages.source, rows).map_err(failed)
+    })?;
     execute(runtime, launch, run, &messages.source)
 }
 
 /// Goes on with the unfinished run of a job; `None` when there is none.
 pub(crate) fn resume(launch: &Launch<'_>) -> Outcome<Option<Exit>> {
     let runtime = open(launch.place)?;
-    match runtime.unfinished(&launch.job.name) {
+    match runtime.unfinished(&launch.job.name).map_err(failed)? {
         Some(run) => execute(runtime, launch, run, "resumed").map(Some),
         None => Ok(None),
     }
@@ -68,7 +90,7 @@ pub(crate) fn again(launch: &Launch<'_>, old: &Run) -> Outcome {
             .help(format!("`kingtide run {} --resume` goes on with it", old.job)));
     }
     let mut runtime = open(launch.place)?;
-    match runtime.retry(old.id)? {
+    match runtime.retry(launch.job, old.id).map_err(failed)? {
         Some(run) => execute(runtime, launch, run, &format!("failures of {}", old.name())),
         None => {
             note(
@@ -95,13 +117,19 @@ fn nothing(old: &Run) -> Run {
     }
 }
 
-pub(crate) fn cancel(place: &Place, run: RunId) -> Outcome<()> {
-    Ok(control::cancel(&place.folder, run)?)
+/// Ends a run: through the runtime that works on it, or without one.
+pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
+    if control::cancel(&launch.place.folder.join(".kingtide"), run)?.is_some() {
+        return Ok(());
+    }
+    let mut runtime = open(launch.place)?;
+    runtime.cancel(run, launch.job, launch.project, &options(launch)?, &mut |_| ()).map_err(failed)?;
+    Ok(())
 }
 
 /// Forgets runs that are over.
 pub(crate) fn forget(place: &Place, runs: &[RunId]) -> Outcome<()> {
-    Ok(open(place)?.forget(runs)?)
+    open(place)?.forget(runs).map_err(failed)
 }
 
 fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) -> Outcome {
@@ -116,13 +144,12 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
         note(launch, &format!("{title}: {} ({source})", plural(total, "task")));
     }
     let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings);
-    let options = ExecuteOptions {
-        workers: launch.workers,
-    };
-    let ended = runtime.execute(run, launch.project, options, &mut |notice| watcher.on_notice(notice));
+    let options = options(launch)?;
+    let ended =
+        runtime.execute(run, launch.job, launch.project, &options, &mut |notice| watcher.on_notice(notice));
     // The region is gone before anything else is said, an error too.
     drop(watcher);
-    let ended = ended?;
+    let ended = ended.map_err(failed)?;
     drop(runtime);
     let database = launch.place.database()?;
     let snapshot = database.snapshot()?;

@@ -1,17 +1,15 @@
 //! Which messages a run is given: checked row by row before anything starts, then read again as they are queued, so that a
 //! million of them are never held at once.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use kingtide_core::finding::{Finding, Findings};
 use kingtide_core::message::Message;
 use kingtide_core::project::Job;
-use kingtide_core::project::params::Params;
+use kingtide_core::project::params::{Only, Params, Row, RowCheck, message_from_pairs};
 
 use crate::args::Run;
-use crate::core_stub::{Only, Row, RowCheck, message_from_pairs, rows};
-use crate::exit::Failure;
+use crate::exit::{Failure, Outcome};
 use crate::project::{Place, open};
 use crate::select::Pair;
 
@@ -83,6 +81,7 @@ impl Messages {
         };
         if let Some(message) = &origin.one {
             check.look(&Ok(Row {
+                line: 1,
                 message: message.clone(),
             }));
             keep(message);
@@ -94,7 +93,7 @@ impl Messages {
         match origin
             .params
             .as_ref()
-            .map(|params| rows(params, |file| open(&place.folder, file)))
+            .map(|params| params.rows(|file| open(&place.folder, file)))
         {
             None => {}
             Some(Err(finding)) => messages.findings.push(finding),
@@ -115,45 +114,34 @@ impl Messages {
         Ok(messages)
     }
 
-    /// Hands the messages of a wish that was checked to `submit`, one by one. Rows that cannot be read any more, because the
-    /// file has changed since, are the failure.
+    /// Hands the messages of a wish that was checked to `submit`, one by one. A row that cannot be read any more, because the
+    /// file has changed since, stops it: nothing is then submitted.
     pub(crate) fn hand_over<T>(
         place: &Place,
         job: &Job,
         wish: &Wish,
-        submit: impl FnOnce(&mut dyn Iterator<Item = Message>) -> T,
-    ) -> Result<T, Failure> {
+        submit: impl FnOnce(&mut dyn Iterator<Item = Result<Message, Finding>>) -> Outcome<Result<T, Finding>>,
+    ) -> Outcome<T> {
         let changed = |why: &str| {
             Failure::new(format!("the messages of `{}` changed while they were read", job.name)).because(why.to_owned())
         };
         let origin = Origin::of(place, job, wish).map_err(|_| changed("they are no longer sound"))?;
         let mut only = Only::parse(&origin.only).map_err(|_| changed("they are no longer sound"))?;
-        let broken: RefCell<Option<Finding>> = RefCell::new(None);
         let rows = match &origin.params {
             None => None,
             Some(params) => {
-                let rows = rows(params, |file| open(&place.folder, file));
+                let rows = params.rows(|file| open(&place.folder, file));
                 Some(rows.map_err(|finding| changed(&finding.message))?)
             }
         };
-        let mut messages = origin.one.clone().into_iter().chain(
-            rows.into_iter()
-                .flatten()
-                .map_while(|row| match row {
-                    Ok(row) => Some(row.message),
-                    Err(finding) => {
-                        *broken.borrow_mut() = Some(finding);
-                        None
-                    }
-                })
-                .filter(|message| only.accepts(message)),
-        );
-        let done = submit(&mut messages);
-        drop(messages);
-        match broken.into_inner() {
-            Some(finding) => Err(changed(&finding.message)),
-            None => Ok(done),
-        }
+        let rows = rows.into_iter().flatten().map(|row| row.map(|row| row.message));
+        let mut messages = origin
+            .one
+            .clone()
+            .into_iter()
+            .map(Ok)
+            .chain(rows.filter(|row| row.as_ref().map_or(true, |message| only.accepts(message))));
+        submit(&mut messages)?.map_err(|finding| changed(&finding.message))
     }
 }
 

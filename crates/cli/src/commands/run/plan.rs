@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use kingtide_core::project::{Job, Project, Tolerance};
+use kingtide_core::engine::packing::Capacity;
+use kingtide_core::project::{Job, Tolerance};
 use serde_json::json;
 
 use super::launch::Launch;
@@ -10,36 +11,24 @@ use super::messages::{Messages, Wish};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::text::{bytes, duration, plural, tame};
 use crate::output::{self, json};
+use crate::project::capacity;
 
 /// What this machine gives to tasks.
 #[derive(Clone, Copy, Debug)]
-struct Room {
-    cpu_milli: u32,
-    memory: u64,
-    gpus: u32,
-}
+struct Room(Capacity);
 
 impl Room {
-    fn of(project: &Project) -> Room {
-        let here = crate::project::machine();
-        Room {
-            cpu_milli: project.local.cpu_milli.unwrap_or(here.cpu_milli),
-            memory: project.local.memory.unwrap_or(here.memory),
-            gpus: project.local.gpus.unwrap_or(here.gpus),
-        }
-    }
-
     /// How many attempts of a job fit side by side, and what sets the limit.
     fn slots(self, job: &Job, workers: Option<u32>) -> (u64, &'static str) {
         let need = &job.resources;
-        let cpu = u64::from(self.cpu_milli)
+        let cpu = u64::from(self.0.cpu_milli)
             .checked_div(u64::from(need.cpu_milli))
             .unwrap_or(u64::MAX);
         let memory = need
             .memory
-            .and_then(|memory| self.memory.checked_div(memory))
+            .and_then(|memory| self.0.memory.checked_div(memory))
             .unwrap_or(u64::MAX);
-        let gpus = u64::from(self.gpus)
+        let gpus = u64::from(self.0.gpus)
             .checked_div(u64::from(need.gpus))
             .unwrap_or(u64::MAX);
         [
@@ -57,7 +46,7 @@ impl Room {
 
 pub(crate) fn print(launch: &Launch<'_>, _wish: &Wish, messages: &Messages) -> Outcome {
     let job = launch.job;
-    let (slots, limit) = Room::of(launch.project).slots(job, launch.workers);
+    let (slots, limit) = Room(capacity(launch.project)).slots(job, launch.workers);
     let slots = slots.min(messages.count);
     let argv = match &messages.first {
         Some(message) => job
