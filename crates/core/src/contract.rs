@@ -1,17 +1,19 @@
 //! What a program is told and what its end means: the same here and on AWS.
 //!
 //! A message reaches the program in three ways, take whichever is easiest: as placeholders in its arguments and
-//! environment, as `KINGTIDE_PARAM_<NAME>`, and as JSON in `KINGTIDE_MESSAGE`. Linux passes no single argument or variable
-//! of 128 KiB or more, so a longer message comes as a file instead: `KINGTIDE_MESSAGE_FILE` names it and `KINGTIDE_MESSAGE` is not
-//! set; a parameter that long is left out of `KINGTIDE_PARAM_…`.
+//! environment, as `KINGTIDE_PARAM_<NAME>`, and as JSON in `KINGTIDE_MESSAGE`. Linux passes no single argument or
+//! variable of 128 KiB or more, so a longer message comes as a file instead: `KINGTIDE_MESSAGE_FILE` names it and
+//! `KINGTIDE_MESSAGE` is not set; a parameter that long is left out of `KINGTIDE_PARAM_…`.
 //!
-//! The keeper adds `KINGTIDE_RESULT` and `KINGTIDE_OUTPUT`, the runtime the secrets and, where asked for, the file of the message.
+//! The keeper adds `KINGTIDE_RESULT` and `KINGTIDE_OUTPUT`, the runtime the secrets and, where asked for, the file of
+//! the message.
 
 use crate::id::AttemptId;
 use crate::message::{Message, value_text};
 use crate::project::{ExitAction, Job};
 
-/// The longest argument, or variable with its name and `=`, that Linux passes on (`MAX_ARG_STRLEN` less the closing zero).
+/// The longest argument, or variable with its name and `=`, that Linux passes on (`MAX_ARG_STRLEN` less the closing
+/// zero).
 pub const MAX_STRING_BYTES: usize = 128 * 1024 - 1;
 
 /// What numeric libraries read to size their thread pools; they follow `cpu` unless the user has set them.
@@ -60,8 +62,8 @@ pub enum Verdict {
     Failure,
 }
 
-/// What to run for `message` as `attempt` of the run called `run` (`retrain-12`). `inherits` says whether a variable will
-/// be inherited anyway.
+/// What to run for `message` as `attempt` of the run called `run` (`retrain-12`). `inherits` says whether a variable
+/// will be inherited anyway.
 pub fn invocation(
     job: &Job,
     message: &Message,

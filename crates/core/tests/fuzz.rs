@@ -60,6 +60,8 @@ const PIECES: &[&str] = &[
     "-c",
 ];
 
+const PUNCTUATION: &[u8] = b"[]{}\",:\n\r\\ ab1";
+
 fn well_placed(findings: &Findings, source: &str) {
     for finding in &findings.0 {
         if let Some(Place::Project(span)) = &finding.place {
@@ -101,7 +103,7 @@ fn any_job() -> Job {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text(source in "\\PC*") {
@@ -142,7 +144,7 @@ proptest! {
 
     #[test]
     fn any_parameters(
-        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), proptest::sample::select(&b"[]{}\",:\n\r\\ ab1"[..])], 0..200),
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), proptest::sample::select(PUNCTUATION)], 0..200),
         name in proptest::sample::select(&["p.csv", "p.jsonl", "p.json"][..]),
         size in 1..20_usize,
     ) {

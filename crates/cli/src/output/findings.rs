@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// All findings, an empty line between them and none at the end. `name` is what the project file is called, `source` its
-/// text.
+/// All findings, an empty line between them and none at the end. `name` is what the project file is called, `source`
+/// its text.
 pub(crate) fn render(findings: &Findings, name: &str, source: &str, coloured: bool) -> String {
     let renderer = if coloured {
         Renderer::styled()

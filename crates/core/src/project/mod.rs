@@ -1,9 +1,9 @@
 //! The project file: `kingtide.toml` → `RawProject` (what the user wrote, with spans) → `Project` (what is meant).
 //!
 //! [`load`] does all of it and says everything it has to say at once. What only the machine can answer (is the program
-//! there? is the secret set?) is asked in two steps that keep this crate pure: [`wanted`] lists the questions, the shell
-//! answers with [`Surroundings`], and [`check_surroundings`] judges. The rows of the parameters are read and checked in
-//! [`params`].
+//! there? is the secret set?) is asked in two steps that keep this crate pure: [`wanted`] lists the questions, the
+//! shell answers with [`Surroundings`], and [`check_surroundings`] judges. The rows of the parameters are read and
+//! checked in [`params`].
 
 mod check;
 pub mod job;

@@ -44,17 +44,20 @@ table! {
 table! {
     /// What to run, once for each message.
     "a job" struct RawJob {
-        /// The program and its arguments. No shell is involved unless it is the program. `{name}` is filled from the message; `{{` and `}}` are braces.
+        /// The program and its arguments. No shell is involved unless it is the program. `{name}` is filled from the
+        /// message; `{{` and `}}` are braces.
         required command: Vec<Spanned<Template>>,
         /// The folder it runs in, relative to the project's. The project's folder by default.
         optional workdir: String,
         /// Further environment variables. `{name}` is filled from the message.
         optional env: Entries<Template>,
-        /// Values the program sees as variables and no log ever shows: names of variables, or a table such as `{ TOKEN = { file = "token.txt" } }`.
+        /// Values the program sees as variables and no log ever shows: names of variables, or a table such as
+        /// `{ TOKEN = { file = "token.txt" } }`.
         optional secrets: Secrets,
         /// A requirements file: the job runs in an isolated Python environment made from it on first use.
         optional python: String,
-        /// Where the messages come from: a .csv, .jsonl or .json file, an inline array of tables, or `{ matrix = { a = [1, 2], b = ["x", "y"] } }`, multiplied out.
+        /// Where the messages come from: a .csv, .jsonl or .json file, an inline array of tables, or
+        /// `{ matrix = { a = [1, 2], b = ["x", "y"] } }`, multiplied out.
         optional params: RawParams,
         /// Cores of one attempt; fractions are allowed.
         optional cpu: Cores,
@@ -74,7 +77,8 @@ table! {
         optional retries: u32,
         /// The delay before a retry.
         optional backoff: RawBackoff,
-        /// What exit codes mean: skip (nothing to do for this message), release (back to the queue at no cost), reject (failed for good). 0 succeeds and all others fail.
+        /// What exit codes mean: skip (nothing to do for this message), release (back to the queue at no cost),
+        /// reject (failed for good). 0 succeeds and all others fail.
         optional on_exit: Entries<ExitAction>,
         /// How many attempts run at once at the most.
         optional max_workers: u32,
@@ -84,8 +88,8 @@ table! {
         optional on_crash: OnCrash,
     }
     later [
-        "deadline", "image", "build", "entrypoint", "mounts", "schedule", "overlap", "alarms", "queue", "service", "inputs",
-        "network", "platform", "duration_hint", "needs", "stage",
+        "deadline", "image", "build", "entrypoint", "mounts", "schedule", "overlap", "alarms", "queue", "service",
+        "inputs", "network", "platform", "duration_hint", "needs", "stage",
     ]
 }
 

@@ -278,7 +278,7 @@ impl Check<'_> {
                 }
                 None if self.here.variables.contains(name) => {}
                 None => {
-                    let help = format!("export {name}=…, or name a file: secrets = {{ {name} = {{ file = \"…\" }} }}");
+                    let help = format!("export {name}=…, or name its file: {{ {name} = {{ file = \"…\" }} }}");
                     let message = format!("the secret `{name}` is not set in the environment");
                     self.error("secret-not-set", Some(place.span()), message, help);
                 }

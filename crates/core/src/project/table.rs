@@ -1,5 +1,5 @@
-//! Tables of the project file. `table!` declares one once: each key with its documentation, its type and whether it must be
-//! there. From that come the struct of what was written, its reader and its JSON Schema.
+//! Tables of the project file. `table!` declares one once: each key with its documentation, its type and whether it
+//! must be there. From that come the struct of what was written, its reader and its JSON Schema.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeTable;
@@ -117,7 +117,9 @@ macro_rules! table {
                 findings: &mut $crate::finding::Findings,
             ) {
                 match key {
-                    $( stringify!($key) => self.$key = $crate::project::value::FromToml::from_toml(key, value, findings), )*
+                    $( stringify!($key) => {
+                        self.$key = $crate::project::value::FromToml::from_toml(key, value, findings);
+                    } )*
                     _ => unreachable!("`{key}` is none of `KEYS`"),
                 }
             }

@@ -1,6 +1,6 @@
-//! From TOML values to typed ones. One trait says what a type accepts, how it is described to people, and how it looks in
-//! the JSON Schema, so that the three cannot drift apart. Tables are declared with `table!` (see `table.rs`); quantities
-//! with units live in `quantity.rs`.
+//! From TOML values to typed ones. One trait says what a type accepts, how it is described to people, and how it looks
+//! in the JSON Schema, so that the three cannot drift apart. Tables are declared with `table!` (see `table.rs`);
+//! quantities with units live in `quantity.rs`.
 //!
 //! Nothing here stops at the first mistake: what cannot be read becomes a finding and `None`, and reading goes on.
 

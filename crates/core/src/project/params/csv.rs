@@ -217,17 +217,20 @@ fn newlines(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::params::Rows;
 
     fn read(text: impl AsRef<[u8]>) -> Vec<String> {
-        let rows = CsvRows::new("p.csv", text.as_ref()).map(|row| match row {
-            Ok(row) => format!("{}: {}", row.line, row.message.body()),
-            Err(finding) => {
-                let Some(crate::finding::Place::Line { line, .. }) = finding.place else {
-                    panic!("no line: {finding:?}")
-                };
-                format!("{line}: {}: {}", finding.code, finding.message)
-            }
-        });
+        let rows = Rows::from_file("p.csv", text.as_ref())
+            .expect("a CSV file")
+            .map(|row| match row {
+                Ok(row) => format!("{}: {}", row.line, row.message.body()),
+                Err(finding) => {
+                    let Some(crate::finding::Place::Line { line, .. }) = finding.place else {
+                        panic!("no line: {finding:?}")
+                    };
+                    format!("{line}: {}: {}", finding.code, finding.message)
+                }
+            });
         rows.collect()
     }
 

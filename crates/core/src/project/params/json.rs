@@ -10,7 +10,6 @@ use crate::project::params::{Row, bad_utf8, unreadable};
 
 /// Text of one object that is read at most: whatever is longer is no message, however it is written.
 const MAX_TEXT_BYTES: usize = 8 * MAX_BODY_BYTES;
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// One object a line; empty lines are passed over.
 pub(super) struct JsonLines<R> {
@@ -70,9 +69,6 @@ impl<R: BufRead> Iterator for JsonLines<R> {
                     self.over = true;
                     return Some(Err(unreadable(&self.file, &error)));
                 }
-            }
-            if self.line == 1 && self.buffer.starts_with(BYTE_ORDER_MARK) {
-                self.buffer.drain(..BYTE_ORDER_MARK.len());
             }
             if !self.buffer.trim_ascii().is_empty() {
                 return Some(row(&self.file, self.line, &self.buffer));
@@ -162,9 +158,6 @@ impl<R: BufRead> JsonArray<R> {
 
     fn step(&mut self) -> io::Result<Option<Result<Row, Finding>>> {
         if self.state == State::Before {
-            if self.reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-                self.reader.consume(BYTE_ORDER_MARK.len());
-            }
             match self.token()? {
                 Some(b'[') => self.advance(b'['),
                 // An empty file is empty parameters, which is said elsewhere.
@@ -268,6 +261,7 @@ fn row(file: &str, line: u64, text: &[u8]) -> Result<Row, Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::params::Rows;
 
     fn shown(rows: impl Iterator<Item = Result<Row, Finding>>) -> Vec<String> {
         rows.map(|row| match row {
@@ -283,11 +277,11 @@ mod tests {
     }
 
     fn lines(text: impl AsRef<[u8]>) -> Vec<String> {
-        shown(JsonLines::new("p.jsonl", text.as_ref()))
+        shown(Rows::from_file("p.jsonl", text.as_ref()).expect("JSON lines"))
     }
 
     fn array(text: impl AsRef<[u8]>) -> Vec<String> {
-        shown(JsonArray::new("p.json", text.as_ref()))
+        shown(Rows::from_file("p.json", text.as_ref()).expect("JSON"))
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Where a job's messages come from, and how they are read: one row at a time, whatever the size.
 //!
-//! [`Rows`] yields a message or a finding for each row of a CSV, JSON-lines or JSON file, of an inline list or of a matrix.
-//! [`RowCheck`] looks at each of them before anything starts; [`Only`] is the filter of `--only`. Files are handed in as readers:
-//! this crate opens none.
+//! [`Rows`] yields a message or a finding for each row of a CSV, JSON-lines or JSON file, of an inline list or of a
+//! matrix. [`RowCheck`] looks at each of them before anything starts; [`Only`] is the filter of `--only`. Files are
+//! handed in as readers: this crate opens none.
 
 mod check;
 mod csv;
+mod fault;
 mod json;
 mod only;
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use serde_json::{Map, Value as Json};
 
@@ -18,6 +19,8 @@ pub use only::{Only, message_from_pairs};
 
 use crate::finding::Finding;
 use crate::message::Message;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The parameters of a job, one message a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +33,8 @@ pub enum Params {
     Matrix(Matrix),
 }
 
-/// Every combination of the values, in the order written: the last name varies fastest. It is multiplied out as it is read.
+/// Every combination of the values, in the order written: the last name varies fastest. It is multiplied out as it is
+/// read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix(pub Vec<(String, Vec<Json>)>);
 
@@ -124,7 +128,9 @@ pub struct Rows<'a>(Box<dyn Iterator<Item = Result<Row, Finding>> + Send + 'a>);
 impl<'a> Rows<'a> {
     /// Reads the file called `file`, whose name says how it is written.
     pub fn from_file(file: &str, reader: impl BufRead + Send + 'a) -> Result<Rows<'a>, Finding> {
-        Ok(match Format::of(file)? {
+        let format = Format::of(file)?;
+        let reader = without_mark(reader).map_err(|error| unreadable(file, &error))?;
+        Ok(match format {
             Format::Csv => Rows(Box::new(csv::CsvRows::new(file, reader))),
             Format::JsonLines => Rows(Box::new(json::JsonLines::new(file, reader))),
             Format::Json => Rows(Box::new(json::JsonArray::new(file, reader))),
@@ -156,6 +162,19 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<Result<Row, Finding>> {
         self.0.next()
     }
+}
+
+/// Spreadsheets put a byte order mark in front; it is no part of the first name.
+fn without_mark<R: BufRead>(mut reader: R) -> io::Result<impl BufRead + use<R>> {
+    let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
+    reader
+        .by_ref()
+        .take(BYTE_ORDER_MARK.len() as u64)
+        .read_to_end(&mut start)?;
+    if start == BYTE_ORDER_MARK {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(reader))
 }
 
 /// `unreadable-file`: the system's own words.
@@ -196,6 +215,20 @@ mod tests {
         );
         assert_eq!(Rows::matrix(&Matrix(vec![("a".to_owned(), vec![])])).count(), 0);
         assert_eq!(Rows::matrix(&Matrix(vec![])).count(), 0);
+    }
+
+    #[test]
+    fn a_mark_is_passed_over_however_the_file_is_cut() {
+        for (file, text) in [
+            ("p.csv", "\u{feff}\"a\"\nx\n"),
+            ("p.jsonl", "\u{feff}{\"a\":\"x\"}"),
+            ("p.json", "\u{feff}[{\"a\":\"x\"}]"),
+        ] {
+            let cut = io::BufReader::with_capacity(1, text.as_bytes());
+            let rows: Vec<_> = Rows::from_file(file, cut).expect("a known kind").collect();
+            assert_eq!(rows.len(), 1);
+            assert_eq!(rows[0].as_ref().expect("it is right").message.body(), r#"{"a":"x"}"#);
+        }
     }
 
     #[test]

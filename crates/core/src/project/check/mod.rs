@@ -1,15 +1,17 @@
 //! Whether what was written makes sense, as far as the file alone can tell. What the machine must answer is in
 //! `surroundings.rs`, what the rows of a file must say in `params/check.rs`.
 
+mod command;
+mod inline;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use crate::finding::{Finding, Findings};
-use crate::project::params::{Format, Matrix, Params, Row, RowCheck, Rows};
 use crate::project::quantity::Size;
-use crate::project::raw::{RawBackoff, RawJob, RawParams, RawProject, Secrets};
+use crate::project::raw::{RawBackoff, RawJob, RawProject, Secrets};
 use crate::project::resolve;
 use crate::project::value::Entries;
 use crate::template::Template;
@@ -19,8 +21,6 @@ const MAX_NAME_CHARACTERS: usize = 40;
 const RESERVED_JOBS: &[&str] = &["all", "help", "last", "latest"];
 /// No program fits into less; a number without a unit is the usual cause.
 const LEAST_MEMORY: u64 = 1 << 20;
-const MOST_MATRIX_ROWS: u64 = 100_000_000;
-const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "ksh", "fish"];
 
 /// Checks all of it.
 pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
@@ -40,7 +40,7 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
     for (name, job) in jobs {
         check_job_name(name, jobs, findings);
         check_job(job.get_ref(), findings);
-        check_rows(name.get_ref(), job.get_ref(), findings);
+        inline::check_rows(name.get_ref(), job.get_ref(), findings);
     }
     if let Some(local) = &raw.local {
         let local = local.get_ref();
@@ -103,7 +103,7 @@ fn check_job_name(name: &Spanned<String>, jobs: &[(Spanned<String>, Spanned<RawJ
 }
 
 fn check_job(job: &RawJob, findings: &mut Findings) {
-    check_command(job, findings);
+    command::check_command(job, findings);
     check_path("workdir", job.workdir.as_ref(), findings);
     check_python(job, findings);
     check_env(job, findings);
@@ -121,67 +121,6 @@ fn check_job(job: &RawJob, findings: &mut Findings) {
         check_backoff(backoff, findings);
     }
     check_on_exit(job, findings);
-}
-
-fn check_command(job: &RawJob, findings: &mut Findings) {
-    let Some(command) = &job.command else { return };
-    let arguments = command.get_ref();
-    let Some(program) = arguments.first() else {
-        let finding = Finding::error("empty-command", "`command` is empty: there is nothing to run").at(command.span());
-        findings.push(finding.help("name a program and its arguments: [\"python3\", \"train.py\"]"));
-        return;
-    };
-    let source = program.get_ref().source();
-    if source.trim().is_empty() {
-        findings.push(Finding::error("empty-command", "the program has no name").at(program.span()));
-    } else if arguments.len() == 1 && source.trim().contains(char::is_whitespace) && !source.contains('/') {
-        let words: Vec<String> = source.split_whitespace().map(|word| format!("{word:?}")).collect();
-        let finding = Finding::warning(
-            "one-word-command",
-            format!("the program is called `{source}`, spaces included"),
-        );
-        findings.push(
-            finding
-                .at(program.span())
-                .help(format!("each argument on its own: [{}]", words.join(", "))),
-        );
-    }
-    for argument in arguments
-        .iter()
-        .filter(|argument| argument.get_ref().source().contains('\0'))
-    {
-        findings.push(zero_byte("an argument", argument.span()));
-    }
-    for script in shell_scripts(arguments) {
-        let mut names: Vec<&str> = script.get_ref().placeholders().collect();
-        names.dedup();
-        let Some(name) = names.first() else { continue };
-        let variable = crate::contract::parameter_variable(name);
-        let message = format!("the value of `{{{name}}}` becomes part of a shell script: what is in it is executed");
-        let finding = Finding::warning("shell-injection", message).at(script.span());
-        findings.push(finding.help(format!(
-            "write \"${variable}\" instead, in double quotes, and the value stays a value"
-        )));
-    }
-}
-
-/// The arguments that a shell will execute: what follows `-c`, wherever the shell stands (`timeout 5 bash -lc …`).
-fn shell_scripts(arguments: &[Spanned<Template>]) -> Vec<&Spanned<Template>> {
-    let texts: Vec<String> = arguments.iter().map(|argument| argument.get_ref().source()).collect();
-    let is_shell = |text: &String| SHELLS.contains(&text.rsplit('/').next().unwrap_or(text));
-    let runs_text = |text: &String| {
-        text.strip_prefix('-')
-            .is_some_and(|flags| !flags.starts_with('-') && flags.ends_with('c'))
-    };
-    let mut scripts = Vec::new();
-    for shell in (0..texts.len()).filter(|index| is_shell(&texts[*index])) {
-        let flag = texts[shell + 1..]
-            .iter()
-            .position(runs_text)
-            .map(|offset| shell + 1 + offset);
-        scripts.extend(flag.and_then(|flag| arguments.get(flag + 1)));
-    }
-    scripts
 }
 
 fn check_path(key: &str, path: Option<&Spanned<String>>, findings: &mut Findings) {
@@ -354,82 +293,6 @@ fn check_on_exit(job: &RawJob, findings: &mut Findings) {
             ),
         };
         findings.push(Finding::error("bad-exit-code", message).at(code.span()).help(help));
-    }
-}
-
-/// The file's name, or the rows themselves where they are in the project file.
-fn check_rows(name: &str, raw: &RawJob, findings: &mut Findings) {
-    let Some(params) = &raw.params else { return };
-    let Some(job) = resolve::job(name.to_owned(), raw.clone()) else {
-        return;
-    };
-    // Rows that could not be read are not there to be counted.
-    let inside = |span: Range<usize>| params.span().start <= span.start && span.end <= params.span().end;
-    if findings.0.iter().filter_map(Finding::span).any(inside) {
-        return;
-    }
-    match params.get_ref() {
-        RawParams::File(file) => {
-            let before = findings.0.len();
-            check_path("params", Some(&Spanned::new(params.span(), file.clone())), findings);
-            if let (true, Err(finding)) = (findings.0.len() == before, Format::of(file)) {
-                findings.push(finding.at(params.span()));
-            }
-        }
-        RawParams::Rows(rows) => {
-            let spans = if rows.is_empty() {
-                vec![params.span()]
-            } else {
-                rows.iter().map(Spanned::span).collect()
-            };
-            let mut check = RowCheck::of_project(&job, spans);
-            if let Some(Params::Inline(messages)) = &job.params {
-                Rows::inline(messages).for_each(|row| check.look(&row));
-            }
-            findings.0.extend(check.finish().0);
-        }
-        RawParams::Matrix(_) => {
-            let Some(Params::Matrix(matrix)) = &job.params else {
-                return;
-            };
-            check_matrix(&job, matrix, params.span(), findings);
-        }
-    }
-}
-
-/// All rows of a matrix have the same names, so the first tells of all; values that come twice make rows that do.
-fn check_matrix(job: &crate::project::Job, matrix: &Matrix, span: Range<usize>, findings: &mut Findings) {
-    if matrix.len().is_none_or(|rows| rows > MOST_MATRIX_ROWS) {
-        let message = format!("the matrix multiplies out to more than {MOST_MATRIX_ROWS} rows");
-        findings.push(Finding::error("out-of-range", message).at(span));
-        return;
-    }
-    let mut check = RowCheck::of_project(job, vec![span.clone()]);
-    // The longest value of each list stands for all of them.
-    let longest = Matrix(
-        matrix
-            .0
-            .iter()
-            .map(|(name, values)| {
-                let longest = values.iter().max_by_key(|value| value.to_string().len());
-                (name.clone(), longest.into_iter().cloned().collect())
-            })
-            .collect(),
-    );
-    for row in Rows::matrix(&longest) {
-        check.look(&row.map(|row| Row { line: 1, ..row }));
-    }
-    findings.0.extend(check.finish().0);
-    for (name, values) in &matrix.0 {
-        let mut sorted: Vec<String> = values.iter().map(ToString::to_string).collect();
-        sorted.sort();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            let message = format!(
-                "`{name}` has the value {} twice; the rows it makes are run twice",
-                twice[0]
-            );
-            findings.push(Finding::warning("duplicate-rows", message).at(span.clone()));
-        }
     }
 }
 
