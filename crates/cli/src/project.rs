@@ -3,8 +3,8 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use kingtide_core::finding::{Findings, Severity};
 use kingtide_core::engine::packing::Capacity;
+use kingtide_core::finding::{Findings, Severity};
 use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
 use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
@@ -207,7 +207,11 @@ fn is_executable(path: &Path) -> bool {
 
 /// Where environments are kept: `$XDG_CACHE_HOME`, else `~/.cache`, else below the temporary folder.
 pub(crate) fn cache_folder() -> PathBuf {
-    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let named = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     named("XDG_CACHE_HOME")
         .or_else(|| named("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(|| std::env::temp_dir().join("kingtide-cache"))

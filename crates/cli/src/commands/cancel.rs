@@ -23,7 +23,13 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
     }
     let project = Checked::read(&place)?.usable(settings)?;
     let job = job(&project, &job_name)?;
-    let launch = Launch { settings, place: &place, project: &project, job, workers: None };
+    let launch = Launch {
+        settings,
+        place: &place,
+        project: &project,
+        job,
+        workers: None,
+    };
     launch::cancel(&launch, id)?;
     ended(id, &name, &format!("{name} is cancelled"), settings)
 }

@@ -10,9 +10,9 @@ use crate::exit::{Exit, Outcome};
 use crate::output::json::line;
 use crate::output::text::bytes;
 use crate::output::{self, style::Style};
-use kingtide_runtime::machine::Machine;
 use crate::project::{Checked, Place, tally};
 use crate::settings::Settings;
+use kingtide_runtime::machine::Machine;
 
 /// How well something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use kingtide_core::message::Message;
 use kingtide_core::template::Template;
 
 use crate::args::Init;
-use kingtide_core::project::FILE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::settings::Settings;
+use kingtide_core::project::FILE;
 
 const SCRIPT: &str = "work.sh";
 const JOB: &str = "work";

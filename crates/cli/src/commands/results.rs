@@ -38,13 +38,7 @@ pub(crate) fn run(results: &Results, settings: &Settings) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn write(
-    snapshot: &Snapshot<'_>,
-    run: &Run,
-    format: Format,
-    settings: &Settings,
-    out: &mut impl Write,
-) -> Outcome<()> {
+fn write(snapshot: &Snapshot<'_>, run: &Run, format: Format, settings: &Settings, out: &mut impl Write) -> Outcome<()> {
     let rows = || snapshot.result_rows(run.id).map(|row| row.map(joined));
     let schema = Schema::infer(rows())?;
     match format {
@@ -58,8 +52,9 @@ fn write(
             let columns = Size::of(std::io::stdout()).map(|size| size.columns);
             let shown = schema.terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE))?;
             let titles = shown.header.iter().zip(&shown.numeric);
-            let titles: Vec<String> =
-                titles.map(|(title, numeric)| if *numeric { format!(">{title}") } else { title.clone() }).collect();
+            let titles: Vec<String> = titles
+                .map(|(title, numeric)| if *numeric { format!(">{title}") } else { title.clone() })
+                .collect();
             let mut table = Table::new(&titles);
             shown.rows.into_iter().for_each(|row| table.row(row));
             write!(out, "{}", table.render(settings.out, columns))?;

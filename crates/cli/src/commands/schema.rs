@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use kingtide_core::project::schema;
 use crate::exit::{Exit, Outcome};
 use crate::output;
+use kingtide_core::project::schema;
 
 pub(crate) fn run() -> Outcome {
     let mut out = output::data();

@@ -53,9 +53,13 @@ impl Run {
         let too_many = format!("{failed} of {total} tasks failed, more than is tolerated");
         match self.ending.filter(|_| cancelled > 0) {
             Some(Ending::Cancelled) => (RunState::Cancelled, false, Some("cancelled".to_owned())),
-            Some(Ending::Late) if borne => {
-                (RunState::Failed, true, Some(format!("{cancelled} of {total} tasks were not done within `max_duration`")))
-            }
+            Some(Ending::Late) if borne => (
+                RunState::Failed,
+                true,
+                Some(format!(
+                    "{cancelled} of {total} tasks were not done within `max_duration`"
+                )),
+            ),
             Some(Ending::Late) => (RunState::Failed, true, Some(too_many)),
             None if borne => (RunState::Succeeded, false, None),
             None => (RunState::Failed, false, Some(too_many)),
@@ -197,7 +201,13 @@ impl Engine {
                 continue;
             }
             let (state, late, reason) = run.verdict();
-            step.changes.push(Change::RunEnded { run: id, state, late, reason, at: now });
+            step.changes.push(Change::RunEnded {
+                run: id,
+                state,
+                late,
+                reason,
+                at: now,
+            });
             self.runs.remove(&id);
         }
         let drained = self.supply != Supply::Open && self.tasks.is_empty();

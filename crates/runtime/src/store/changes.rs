@@ -80,7 +80,13 @@ impl Batch<'_> {
                 self.execute(sql, params![run.0, at.0])
             }
             Change::Counts { run, counts } => self.counts(*run, counts),
-            Change::RunEnded { run, state, late, reason, at } => {
+            Change::RunEnded {
+                run,
+                state,
+                late,
+                reason,
+                at,
+            } => {
                 let sql = "UPDATE run SET state = ?2, late = ?3, reason = ?4, ended_at = ?5 WHERE id = ?1";
                 self.execute(sql, params![run.0, text::run_state(*state), late, reason, at.0])
             }

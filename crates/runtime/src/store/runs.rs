@@ -154,9 +154,13 @@ impl Store {
         let over = "SELECT id FROM run WHERE id = ?1 AND state != 'open'";
         for run in runs {
             for table in ["result", "output", "attempt", "message", "task"] {
-                batch.tx.execute(&format!("DELETE FROM {table} WHERE run IN ({over})"), [run.0])?;
+                batch
+                    .tx
+                    .execute(&format!("DELETE FROM {table} WHERE run IN ({over})"), [run.0])?;
             }
-            batch.tx.execute("DELETE FROM run WHERE id = ?1 AND state != 'open'", [run.0])?;
+            batch
+                .tx
+                .execute("DELETE FROM run WHERE id = ?1 AND state != 'open'", [run.0])?;
         }
         batch.commit()?;
         self.connection.execute_batch("VACUUM")?;

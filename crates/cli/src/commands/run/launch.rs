@@ -5,8 +5,8 @@ use std::time::Duration;
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Project};
 use kingtide_runtime::store::LeaseError;
-use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
 use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
+use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
 
 use super::exit_of;
 use super::messages::{Messages, Wish};
@@ -30,8 +30,9 @@ pub(crate) struct Launch<'a> {
 
 fn open(place: &Place) -> Result<Runtime, Failure> {
     Runtime::open(&place.folder).map_err(|error| match error {
-        OpenError::Lease(LeaseError::Busy { pid }) => Failure::from(error)
-            .help(format!("`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it")),
+        OpenError::Lease(LeaseError::Busy { pid }) => Failure::from(error).help(format!(
+            "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"
+        )),
         other => Failure::from(other),
     })
 }
@@ -123,7 +124,9 @@ pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
         return Ok(());
     }
     let mut runtime = open(launch.place)?;
-    runtime.cancel(run, launch.job, launch.project, &options(launch)?, &mut |_| ()).map_err(failed)?;
+    runtime
+        .cancel(run, launch.job, launch.project, &options(launch)?, &mut |_| ())
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -145,8 +148,9 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
     }
     let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings);
     let options = options(launch)?;
-    let ended =
-        runtime.execute(run, launch.job, launch.project, &options, &mut |notice| watcher.on_notice(notice));
+    let ended = runtime.execute(run, launch.job, launch.project, &options, &mut |notice| {
+        watcher.on_notice(notice)
+    });
     // The region is gone before anything else is said, an error too.
     drop(watcher);
     let ended = ended.map_err(failed)?;
