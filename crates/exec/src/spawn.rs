@@ -201,10 +201,9 @@ extern "C" fn run_child(task: *mut c_void) -> c_int {
         if libc::setpgid(0, 0) != 0 {
             return fail(task, Step::Setup);
         }
-        let mut default: libc::sigaction = std::mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
+        let default = KernelAction::default();
         for place in 0..task.ignored_count {
-            libc::sigaction(*task.ignored.add(place), &default, ptr::null_mut());
+            rt_sigaction(*task.ignored.add(place), &raw const default, ptr::null_mut());
         }
         if task.cgroup >= 0 && libc::write(task.cgroup, c"0".as_ptr().cast(), 1) != 1 {
             return fail(task, Step::Cgroup);
@@ -226,13 +225,27 @@ extern "C" fn run_child(task: *mut c_void) -> c_int {
 fn ignored_signals() -> Vec<c_int> {
     (1..=64)
         .filter(|signal| {
-            // SAFETY: asks for a disposition and changes none; a number that is no signal is refused.
-            unsafe {
-                let mut current: libc::sigaction = std::mem::zeroed();
-                libc::sigaction(*signal, ptr::null(), &mut current) == 0 && current.sa_sigaction == libc::SIG_IGN
-            }
+            let mut current = KernelAction::default();
+            // SAFETY: asks for a disposition and changes none.
+            unsafe { rt_sigaction(*signal, ptr::null(), &raw mut current) == 0 && current.handler == libc::SIG_IGN }
         })
         .collect()
+}
+
+/// The kernel's `struct sigaction`, of which only the first field is of interest; the rest has room enough for the
+/// flags, the restorer and the mask of all machines we run on.
+#[repr(C)]
+#[derive(Default)]
+struct KernelAction {
+    handler: libc::sighandler_t,
+    rest: [u64; 7],
+}
+
+/// The system call itself: libc keeps two signals to itself, which others may have handed to us ignored.
+unsafe fn rt_sigaction(signal: c_int, new: *const KernelAction, old: *mut KernelAction) -> libc::c_long {
+    const MASK_BYTES: usize = 8;
+    // SAFETY: the caller's pointers are null or point to as much as the kernel reads and writes.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old, MASK_BYTES) }
 }
 
 fn reap(pid: Pid) {

@@ -69,6 +69,7 @@ pub fn serve(kingtide_dir: &Path) -> ExitCode {
 }
 
 fn start(kingtide_dir: &Path) -> Result<(), ServeError> {
+    close_inherited();
     let kingtide_dir = &std::path::absolute(kingtide_dir).map_err(failed("the folder has no path"))?;
     let lock = lock(kingtide_dir)?;
     if let Fork::Parent = guard::fork().map_err(failed("no process can be made"))? {
@@ -107,6 +108,13 @@ fn lock(kingtide_dir: &Path) -> Result<OwnedFd, ServeError> {
         Err(Errno::WOULDBLOCK) => Err(ServeError::Busy),
         Err(error) => Err(failed("the lock cannot be taken")(error)),
     }
+}
+
+/// Closes what whoever started us had open, so that no program and no keeper holds on to it.
+fn close_inherited() {
+    // SAFETY: nothing has been opened in this process but the standard streams, which stay. Kernels before 5.9 refuse;
+    // there these descriptors stay open.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
 /// Nothing is read from or written to where the keeper was started.
