@@ -71,7 +71,6 @@ pub(crate) fn coloured(state: RunState, style: Style) -> String {
         RunState::Succeeded => style.green("succeeded"),
         RunState::Failed => style.red("failed"),
         RunState::Cancelled => style.yellow("cancelled"),
-        RunState::Loading => style.yellow("loading"),
         RunState::Open => style.yellow("open"),
     }
 }

@@ -14,14 +14,12 @@ use super::watch::Waker;
 use crate::args::Logs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::style::Style;
-use crate::output::text::tame;
+use crate::output::text::{STAMP, is_stamped, tame};
 use crate::output::{self, json};
 use crate::project::Place;
 use crate::select;
 use crate::settings::Settings;
 
-/// `2026-11-24T03:08:00.123Z `, which stands before each line.
-const STAMP: usize = 25;
 /// A line longer than this is written in parts.
 const LONGEST_LINE: usize = 1024 * 1024;
 /// Nobody says when an attempt is withdrawn with its runtime, so the database is asked now and then.
@@ -78,7 +76,7 @@ pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
 /// What runs, else what failed, else what ended: the latest.
 fn interesting(snapshot: &Snapshot<'_>, run: &Run) -> Outcome<Task> {
     let order: [&[TaskState]; 3] = [
-        &[TaskState::Leased, TaskState::Collecting],
+        &[TaskState::Leased],
         &[TaskState::Failed, TaskState::Rejected],
         TaskState::ALL,
     ];
@@ -300,10 +298,6 @@ impl Printer {
         }
         self.flush()
     }
-}
-
-fn is_stamped(line: &[u8]) -> bool {
-    line.len() >= STAMP && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z' && line[24] == b' '
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Standing {
             started_at: self.run.created_at,
             counts,
             running: self.running.iter().map(running).collect(),
-            leased: self.queue.running + self.queue.leased + self.queue.collecting,
+            leased: self.queue.running + self.queue.leased,
             remaining,
             draining: false,
         }
@@ -149,7 +149,7 @@ impl Standing {
         let active = queue.running + queue.leased;
         let waiting = counts
             .total
-            .saturating_sub(counts.done() + active + queue.collecting + queue.delayed);
+            .saturating_sub(counts.done() + active + queue.delayed);
         let parts: Vec<String> = [
             (counts.succeeded, "succeeded"),
             (counts.skipped, "skipped"),
@@ -157,7 +157,6 @@ impl Standing {
             (counts.rejected, "rejected"),
             (counts.cancelled, "cancelled"),
             (active, "running"),
-            (queue.collecting, "being collected"),
             (queue.delayed, "waiting to be tried again"),
             (waiting, "waiting"),
         ]
@@ -200,7 +199,6 @@ impl Standing {
         value["queue"] = json!({
             "running": self.queue.running,
             "leased": self.queue.leased,
-            "collecting": self.queue.collecting,
             "delayed": self.queue.delayed,
         });
         value["running"] = self.running.iter().map(output::json::task).collect();
@@ -243,7 +241,6 @@ mod tests {
             queue: Queue {
                 running: 2,
                 leased: 1,
-                collecting: 1,
                 delayed: 3,
             },
             running: vec![task],

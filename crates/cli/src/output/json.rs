@@ -23,7 +23,7 @@ pub(crate) fn ended(run: &Run, wall: Duration) -> Value {
         RunState::Succeeded => "succeeded",
         RunState::Failed => "failed",
         // Unfinished, because it was interrupted: for whoever waits for it, that is the same.
-        RunState::Cancelled | RunState::Loading | RunState::Open => "cancelled",
+        RunState::Cancelled | RunState::Open => "cancelled",
     };
     json!({
         "run": run.id.0,
@@ -52,6 +52,7 @@ pub(crate) fn run(run: &Run, now: Timestamp) -> Value {
         "job": run.job,
         "state": run.state.text(),
         "reason": run.reason,
+        "late": run.late,
         "source": run.source,
         "retry_of": run.retry_of.map(|id| id.0),
         "created_at": rfc3339(run.created_at),

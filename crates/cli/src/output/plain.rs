@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use kingtide_core::engine::event::Stored;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Failure, Progress};
 
 use super::live::percent;
 use super::style::Style;
-use super::text::{count, cut, duration, tame};
+use super::text::{count, cut, duration, tame, without_stamp};
 
 /// A line when this much time has passed since the last and something is new,
 const BRISK: Duration = Duration::from_secs(10);
@@ -82,45 +83,41 @@ impl Failures {
         Failures { told: 0, style }
     }
 
-    /// What to print; `None` once there were too many.
+    /// What to print; `None` once there were too many, and for what is no failure.
     pub(crate) fn tell(&mut self, job: &str, failure: &Failure) -> Option<String> {
+        let style = self.style;
+        let mark = match failure.state {
+            Stored::Waiting | Stored::Leased => style.yellow("retry"),
+            Stored::Failed => style.red("failed"),
+            Stored::Rejected => style.red("rejected"),
+            Stored::Succeeded | Stored::Skipped | Stored::Cancelled => return None,
+        };
         self.told += 1;
         if self.told > Failures::IN_ALL {
             return None;
         }
-        let style = self.style;
-        let label = tame(&cut(&failure.label, 120));
-        let reason = tame(&failure.reason);
-        let mut text = match failure.retry_in {
-            Some(delay) if delay.is_zero() => {
-                format!(
-                    "{} {label}: {reason} in attempt {}, tried again at once",
-                    style.yellow("retry"),
-                    failure.attempt
-                )
-            }
-            Some(delay) => format!(
-                "{} {label}: {reason} in attempt {}, tried again in {}",
-                style.yellow("retry"),
-                failure.attempt,
-                duration(delay)
-            ),
-            None if failure.attempt > 1 => {
-                format!(
-                    "{} {label}: {reason} in attempt {}, the last",
-                    style.red("failed"),
-                    failure.attempt
-                )
-            }
-            None => format!("{} {label}: {reason}", style.red("failed")),
+        let label = match &*failure.label {
+            "" => format!("task {}", failure.seq),
+            label => tame(&cut(label, 120)),
         };
+        let mut text = format!("{mark} {label}: {}", tame(&failure.reason));
+        let is_again = matches!(failure.state, Stored::Waiting | Stored::Leased);
+        if is_again || failure.attempt > 1 {
+            text.push_str(&format!(" in attempt {}", failure.attempt));
+        }
+        text.push_str(&match failure.retry_in.filter(|delay| !delay.is_zero()) {
+            Some(delay) if is_again => format!(", tried again in {}", duration(delay)),
+            _ if is_again => ", tried again at once".to_owned(),
+            _ if failure.attempt > 1 => ", the last".to_owned(),
+            _ => String::new(),
+        });
         if self.told <= Failures::WITH_TAIL {
             let lines: Vec<&str> = failure.tail.lines().filter(|line| !line.trim().is_empty()).collect();
             for line in &lines[lines.len().saturating_sub(Failures::TAIL_LINES)..] {
                 text.push_str(&format!(
                     "\n    {} {}",
                     style.dim("│"),
-                    cut(&tame(line), Failures::TAIL_COLUMNS)
+                    cut(&tame(without_stamp(line)), Failures::TAIL_COLUMNS)
                 ));
             }
         }
@@ -183,16 +180,17 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"));
     }
 
-    fn failure(attempt: u32, retry_in: Option<u64>) -> Failure {
+    fn failure(attempt: u32, retry_in: Option<u64>, state: Stored) -> Failure {
         Failure {
             run: RunId(12),
             seq: 37,
             attempt,
             label: "dest=BOS depth=4".to_owned(),
             reason: "exit code 1".to_owned(),
-            tail: "Traceback (most recent call last):\n\n  File \"train.py\", line 7\nValueError: \x1b[31mno flights\n"
+            tail: "Traceback (most recent call last):\n\n  File \"train.py\", line 7\n2026-11-24T03:08:00.123Z ValueError: \x1b[31mno flights\n"
                 .to_owned(),
             retry_in: retry_in.map(Duration::from_secs),
+            state,
         }
     }
 
@@ -200,10 +198,12 @@ mod tests {
     fn a_failure_shows_its_last_lines() {
         let mut failures = Failures::new(Style::plain());
         let told: Vec<String> = [
-            failure(1, Some(2)),
-            failure(2, Some(0)),
-            failure(3, None),
-            failure(1, None),
+            failure(1, Some(2), Stored::Waiting),
+            failure(2, None, Stored::Waiting),
+            failure(3, None, Stored::Failed),
+            failure(1, None, Stored::Failed),
+            failure(1, None, Stored::Rejected),
+            failure(1, None, Stored::Skipped),
         ]
         .iter()
         .filter_map(|failure| failures.tell("retrain", failure))
@@ -215,7 +215,7 @@ mod tests {
     fn a_flood_of_failures_is_dammed() {
         let mut failures = Failures::new(Style::plain());
         let told: Vec<String> = (0..5000)
-            .filter_map(|_| failures.tell("retrain", &failure(1, None)))
+            .filter_map(|_| failures.tell("retrain", &failure(1, None, Stored::Failed)))
             .collect();
         assert_eq!(told.len(), 100);
         assert!(told.join("\n").lines().count() < 150);

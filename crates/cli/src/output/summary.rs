@@ -82,7 +82,7 @@ pub(crate) fn headline(facts: &Facts, style: Style) -> String {
         RunState::Succeeded => style.green("succeeded"),
         RunState::Failed => style.red("failed"),
         RunState::Cancelled => style.yellow("cancelled"),
-        RunState::Loading | RunState::Open => style.yellow("is unfinished"),
+        RunState::Open => style.yellow("is unfinished"),
     };
     let counts = &run.counts;
     let parts: Vec<String> = [
@@ -282,6 +282,7 @@ pub(crate) mod sample {
             job: "retrain".to_owned(),
             state,
             reason: None,
+            late: false,
             source: "destinations.csv".to_owned(),
             retry_of: None,
             created_at: Timestamp(1_785_765_900_000),

@@ -128,6 +128,17 @@ pub(crate) fn tame(text: &str) -> String {
         .collect()
 }
 
+/// The bytes of `2026-11-24T03:08:00.123Z `, which stands before each line of a log.
+pub(crate) const STAMP: usize = 25;
+
+pub(crate) fn is_stamped(line: &[u8]) -> bool {
+    line.len() >= STAMP && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z' && line[24] == b' '
+}
+
+pub(crate) fn without_stamp(line: &str) -> &str {
+    if is_stamped(line.as_bytes()) { &line[STAMP..] } else { line }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

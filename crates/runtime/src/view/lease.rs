@@ -4,6 +4,8 @@ use kingtide_core::time::Timestamp;
 use rusqlite::OptionalExtension;
 
 use super::{ReadError, Snapshot, reading};
+use crate::process;
+use crate::store::Holder;
 
 /// Who holds the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +21,7 @@ pub struct Lease {
 impl Lease {
     /// Whether the process that took it is still there. A number that went to another process does not count.
     pub fn is_held(&self) -> bool {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        boot.trim() == self.boot && process_start(self.pid) == Some(self.process_start)
+        process::is_alive(&Holder { pid: self.pid, process_start: self.process_start, boot: self.boot.clone() })
     }
 }
 
@@ -45,53 +46,10 @@ impl Snapshot<'_> {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the name before it may have spaces and parentheses. A zombie is no process any more.
-fn process_start(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Database, sample};
     use super::*;
-
-    #[test]
-    fn a_lease_is_held_by_a_process_and_not_by_its_number() {
-        let pid = std::process::id();
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .expect("linux")
-            .trim()
-            .to_owned();
-        let process_start = process_start(pid).expect("this process");
-        let ours = Lease {
-            epoch: 1,
-            pid,
-            process_start,
-            boot,
-            renewed_at: Timestamp(0),
-        };
-        assert!(ours.is_held());
-        assert!(
-            !Lease {
-                process_start: process_start + 1,
-                ..ours.clone()
-            }
-            .is_held()
-        );
-        assert!(
-            !Lease {
-                boot: "another".to_owned(),
-                ..ours
-            }
-            .is_held()
-        );
-    }
 
     #[test]
     fn a_dead_runtime_holds_nothing() {
@@ -105,5 +63,8 @@ mod tests {
             .expect("was taken");
         assert_eq!(lease.epoch, 3);
         assert!(!lease.is_held());
+        let ours = process::ours();
+        let held = Lease { pid: ours.pid, process_start: ours.process_start, boot: ours.boot, ..lease };
+        assert!(held.is_held());
     }
 }

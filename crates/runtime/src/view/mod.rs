@@ -22,6 +22,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
+use crate::layout::Layout;
+use crate::store::{APPLICATION_ID, SCHEMA_VERSION};
+
 pub use attempt::Attempt;
 pub use figures::{Peak, Reason, Slow, Totals};
 pub use lease::Lease;
@@ -30,11 +33,6 @@ pub use result::{ResultRow, ResultRows};
 pub use run::Run;
 pub use state::{Outcome, RunState, TaskState};
 pub use task::{Filter, Queue, Task};
-
-/// `PRAGMA application_id` of our databases: `KTID`.
-pub const APPLICATION_ID: i64 = 0x4B54_4944;
-/// `PRAGMA user_version` that this version reads.
-pub const SCHEMA_VERSION: i64 = 1;
 
 /// A project's database, opened for reading.
 #[derive(Debug)]
@@ -52,7 +50,7 @@ pub enum OpenError {
     #[error(
         "`{}` was written by a newer Kingtide (schema {found}, this one reads {SCHEMA_VERSION})", path.display()
     )]
-    Newer { path: PathBuf, found: i64 },
+    Newer { path: PathBuf, found: i32 },
     #[error("failed to read `{}`", path.display())]
     Unreadable {
         path: PathBuf,
@@ -89,7 +87,7 @@ impl OpenError {
 impl Database {
     /// Opens the database of the project in `folder`. Creates nothing.
     pub fn open(folder: &Path) -> Result<Database, OpenError> {
-        Database::open_file(&place::database(folder))
+        Database::open_file(&Layout::new(folder).database())
     }
 
     fn open_file(path: &Path) -> Result<Database, OpenError> {
@@ -112,7 +110,7 @@ impl Database {
         let connection = Connection::open_with_flags(path, flags).map_err(refuse)?;
         // Readers wait only while a crashed writer's journal is recovered.
         connection.busy_timeout(Duration::from_secs(5)).map_err(refuse)?;
-        let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i32>(0));
         let application = number("PRAGMA application_id").map_err(refuse)?;
         let version = number("PRAGMA user_version").map_err(refuse)?;
         let tables = number("SELECT count(*) FROM sqlite_schema").map_err(refuse)?;
@@ -153,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(matches!(Database::open(folder.path()), Err(OpenError::Missing)));
         std::fs::create_dir(folder.path().join(".kingtide")).expect("a folder");
-        std::fs::write(place::database(folder.path()), "").expect("a file");
+        std::fs::write(Layout::new(folder.path()).database(), "").expect("a file");
         assert!(matches!(Database::open(folder.path()), Err(OpenError::Missing)));
     }
 
@@ -190,7 +188,7 @@ mod tests {
         let database = Database::open(project.path()).expect("opens");
         let before = database.snapshot().expect("a snapshot");
         assert_eq!(before.runs(None, 100).expect("reads").len(), 2);
-        let writer = Connection::open(place::database(project.path())).expect("a writer");
+        let writer = Connection::open(Layout::new(project.path()).database()).expect("a writer");
         writer
             .execute("DELETE FROM run", [])
             .expect("readers never hold the writer up");

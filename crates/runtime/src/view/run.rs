@@ -7,6 +7,7 @@ use kingtide_core::time::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{ReadError, RunState, Snapshot, reading};
+use crate::layout::run_name;
 use crate::notice::Counts;
 
 /// One execution of a job over a set of messages.
@@ -15,8 +16,10 @@ pub struct Run {
     pub id: RunId,
     pub job: String,
     pub state: RunState,
-    /// Why it failed or was cancelled, in words.
+    /// Why it did not succeed, in words.
     pub reason: Option<String>,
+    /// Whether it was ended by its `max_duration`.
+    pub late: bool,
     /// Where its messages came from, in words.
     pub source: String,
     /// The run whose failures it repeats.
@@ -30,22 +33,16 @@ pub struct Run {
 impl Run {
     /// `retrain-12`, as people call it.
     pub fn name(&self) -> String {
-        format!("{}-{}", self.job, self.id)
+        run_name(&self.job, self.id)
     }
 
     /// From its creation to its end, or to `now`.
     pub fn wall(&self, now: Timestamp) -> Duration {
         self.ended_at.unwrap_or(now).since(self.created_at)
     }
-
-    /// Whether it ran beyond its `max_duration`.
-    pub fn is_late(&self, now: Timestamp) -> bool {
-        self.deadline_at
-            .is_some_and(|deadline| self.ended_at.unwrap_or(now) > deadline)
-    }
 }
 
-const COLUMNS: &str = "id, job, state, reason, source, retry_of, created_at, deadline_at, ended_at, \
+const COLUMNS: &str = "id, job, state, reason, late, source, retry_of, created_at, deadline_at, ended_at, \
                        total, succeeded, skipped, failed, rejected, cancelled, attempts";
 
 impl Snapshot<'_> {
@@ -89,6 +86,7 @@ fn row_to_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         job: row.get("job")?,
         state: row.get("state")?,
         reason: row.get("reason")?,
+        late: row.get("late")?,
         source: row.get("source")?,
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
         created_at: Timestamp(row.get("created_at")?),
@@ -127,6 +125,7 @@ mod tests {
             (RunState::Failed, 6, 1)
         );
         assert_eq!(run.wall(Timestamp(0)), Duration::from_secs(100));
+        assert!(run.late);
         assert!(snapshot.run(RunId(9)).expect("reads").is_none());
     }
 }

@@ -2,13 +2,14 @@
 
 use rusqlite::Connection;
 
-use super::{APPLICATION_ID, SCHEMA_VERSION, place};
+use crate::layout::Layout;
+use crate::store::{APPLICATION_ID, SCHEMA_VERSION};
 
 /// A folder with a database as `schema_1.sql` makes it. Run 1 (`retrain`) has failed, run 2 (`score`) is open.
 pub(crate) fn project() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(place::kept(folder.path())).expect("a folder");
-    let writer = Connection::open(place::database(folder.path())).expect("a database");
+    std::fs::create_dir(Layout::new(folder.path()).root()).expect("a folder");
+    let writer = Connection::open(Layout::new(folder.path()).database()).expect("a database");
     writer.execute_batch("PRAGMA journal_mode = WAL").expect("WAL");
     writer
         .execute_batch(include_str!("../store/schema_1.sql"))
@@ -23,10 +24,10 @@ pub(crate) fn project() -> tempfile::TempDir {
 }
 
 const ROWS: &str = r#"
-INSERT INTO lease VALUES (1, 3, 4194305, 77, 'no-such-boot', 1000);
-INSERT INTO run (id, job, state, reason, source, created_at, ended_at, total, succeeded, skipped, failed, attempts)
-VALUES (1, 'retrain', 'failed', '1 of 6 tasks failed', 'destinations.csv', 1000, 101000, 6, 4, 1, 1, 8),
-       (2, 'score', 'open', NULL, 'inline', 200000, NULL, 6, 0, 0, 0, 3);
+INSERT INTO lease VALUES (1, 3, 4194305, 77, 'no-such-boot', 1000, NULL);
+INSERT INTO run (id, job, state, reason, late, source, created_at, ended_at, total, succeeded, skipped, failed, attempts)
+VALUES (1, 'retrain', 'failed', '1 of 6 tasks failed', 1, 'destinations.csv', 1000, 101000, 6, 4, 1, 1, 8),
+       (2, 'score', 'open', NULL, 0, 'inline', 200000, NULL, 6, 0, 0, 0, 3);
 INSERT INTO message VALUES
     (1, 1, '{"dest":"BOS","depth":4}'), (1, 2, '{"dest":"LAX","depth":4}'), (1, 3, '{"dest":"LEX","depth":4}'),
     (1, 4, '{"dest":"SFO","depth":4}'), (1, 5, '{"dest":"SEA","depth":4}'),

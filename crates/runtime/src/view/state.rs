@@ -38,7 +38,6 @@ macro_rules! stored_as_text {
 stored_as_text! {
     /// How a run stands.
     RunState {
-        Loading = "loading",
         Open = "open",
         Succeeded = "succeeded",
         Failed = "failed",
@@ -51,7 +50,6 @@ stored_as_text! {
     TaskState {
         Waiting = "waiting",
         Leased = "leased",
-        Collecting = "collecting",
         Succeeded = "succeeded",
         Skipped = "skipped",
         Failed = "failed",
@@ -79,7 +77,7 @@ impl RunState {
     /// Whether nothing more will happen in it.
     pub fn is_over(self) -> bool {
         match self {
-            RunState::Loading | RunState::Open => false,
+            RunState::Open => false,
             RunState::Succeeded | RunState::Failed | RunState::Cancelled => true,
         }
     }
@@ -89,7 +87,7 @@ impl TaskState {
     /// Whether nothing more will happen to it.
     pub fn is_over(self) -> bool {
         match self {
-            TaskState::Waiting | TaskState::Leased | TaskState::Collecting => false,
+            TaskState::Waiting | TaskState::Leased => false,
             TaskState::Succeeded
             | TaskState::Skipped
             | TaskState::Failed

@@ -61,8 +61,6 @@ pub struct Queue {
     pub running: u64,
     /// Leased, and not known to run yet.
     pub leased: u64,
-    /// Ended well; result and output are being taken in.
-    pub collecting: u64,
     /// Waiting for the delay before a retry.
     pub delayed: u64,
 }
@@ -154,7 +152,6 @@ impl Snapshot<'_> {
                     "SELECT count(*) FROM task WHERE run = ?1 AND state = 'leased' AND started_at NOT NULL",
                 )?,
                 leased: count("SELECT count(*) FROM task WHERE run = ?1 AND state = 'leased' AND started_at IS NULL")?,
-                collecting: count("SELECT count(*) FROM task WHERE run = ?1 AND state = 'collecting'")?,
                 delayed: count(
                     "SELECT count(*) FROM task WHERE run = ?1 AND state = 'waiting' AND visible_at IS NOT NULL",
                 )?,
@@ -258,7 +255,6 @@ mod tests {
             Queue {
                 running: 1,
                 leased: 1,
-                collecting: 0,
                 delayed: 1
             }
         );

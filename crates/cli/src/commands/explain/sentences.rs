@@ -70,10 +70,6 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
     match run.state {
-        RunState::Loading => said.push(match facts.runtime {
-            Some(pid) => format!("Its messages are being read by process {pid}; tasks start when all are queued."),
-            None => "It was interrupted while its messages were being read; it has started nothing.".to_owned(),
-        }),
         RunState::Open => said.push(match facts.runtime {
             Some(pid) => format!(
                 "It is being run by process {pid}; {} of {} done.",
@@ -103,12 +99,9 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
             duration(run.wall(facts.now))
         )),
     }
-    if let Some(deadline) = run.deadline_at.filter(|_| run.is_late(facts.now)) {
-        let by = run.ended_at.unwrap_or(facts.now).since(deadline);
-        said.push(format!(
-            "It is late: it ran {} beyond its `max_duration`.",
-            duration(by)
-        ));
+    if run.late {
+        let most = run.deadline_at.map(|deadline| format!(" of {}", duration(deadline.since(run.created_at))));
+        said.push(format!("It was ended by its `max_duration`{}.", most.unwrap_or_default()));
     }
     if run.state == RunState::Open && facts.runtime.is_some() {
         waiting_of_run(facts, &mut said);
@@ -135,7 +128,7 @@ fn waiting_of_run(facts: &OfRun, said: &mut Vec<String>) {
     let queue = &facts.queue;
     let active = queue.running + queue.leased;
     let counts = &facts.run.counts;
-    let waiting = counts.total.saturating_sub(counts.done() + active + queue.collecting);
+    let waiting = counts.total.saturating_sub(counts.done() + active);
     if queue.delayed > 0 {
         said.push(format!("{} for the delay before a retry.", waits(queue.delayed)));
     }
@@ -155,17 +148,6 @@ fn waiting_of_run(facts: &OfRun, said: &mut Vec<String>) {
                 waits(ready)
             ),
         });
-    }
-    if queue.collecting > 0 {
-        let ended = if queue.collecting == 1 {
-            "has ended"
-        } else {
-            "have ended"
-        };
-        said.push(format!(
-            "{} {ended}; results and outputs are being taken in.",
-            capital(&tasks(queue.collecting))
-        ));
     }
 }
 
@@ -224,9 +206,6 @@ pub(super) fn of_task(facts: &OfRun, of: &OfTask) -> Vec<String> {
     match task.state {
         TaskState::Waiting => waiting(facts, of, &mut said),
         TaskState::Leased => running(facts, of, &mut said),
-        TaskState::Collecting => {
-            said.push("Its program has ended well; its result and output are being taken in.".to_owned());
-        }
         TaskState::Succeeded => {
             let wall = of.attempts.last().and_then(Attempt::wall);
             let within = wall.map(|wall| format!(" in {}", duration(wall))).unwrap_or_default();
@@ -508,7 +487,6 @@ mod tests {
             queue: Queue {
                 running: 3,
                 leased: 1,
-                collecting: 1,
                 delayed: 2,
             },
             totals: Totals {
@@ -569,7 +547,7 @@ mod tests {
                 let mut facts = of(*state);
                 facts.runtime = runtime;
                 facts.run.reason =
-                    (!matches!(state, RunState::Open | RunState::Loading)).then(|| "a reason".to_owned());
+                    (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
                 text.push_str(&format!("{state}, runtime {runtime:?}\n"));
                 of_run(&facts)
                     .iter()
@@ -583,7 +561,8 @@ mod tests {
     fn a_run_without_its_file() {
         let mut facts = of(RunState::Open);
         facts.policy = None;
-        facts.run.deadline_at = Some(Timestamp(NOW.0 - 61_000));
+        facts.run.deadline_at = Some(Timestamp(facts.run.created_at.0 + 60_000));
+        facts.run.late = true;
         insta::assert_snapshot!(of_run(&facts).join("\n"));
     }
 
@@ -657,7 +636,6 @@ mod tests {
             ),
             of_task(&abandoned, &task(TaskState::Leased, slow)),
             of_task(&abandoned, &task(TaskState::Leased, |_| ())),
-            of_task(&facts, &task(TaskState::Collecting, |_| ())),
         ];
         insta::assert_snapshot!(said.map(|sentences| sentences.join("\n")).join("\n\n"));
     }

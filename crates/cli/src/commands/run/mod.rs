@@ -88,22 +88,20 @@ fn placeholders(job: &Job) -> String {
 
 /// The code for a run as it ended; the first that applies in the order of [`Exit::ORDER`].
 pub(crate) fn exit_of(run: &RunRow, job: Option<&Job>) -> Exit {
-    let late = run.ended_at.is_some_and(|ended| run.is_late(ended));
     match run.state {
-        RunState::Cancelled | RunState::Loading | RunState::Open => Exit::Cancelled,
-        RunState::Failed => {
+        RunState::Cancelled | RunState::Open => Exit::Cancelled,
+        RunState::Failed if run.late => {
             let failed = run.counts.failed + run.counts.rejected;
-            let is_borne = job.is_some_and(|job| job.tolerate_failures.bears(failed, run.counts.total));
-            if late && is_borne { Exit::Late } else { Exit::Failed }
+            let is_borne = job.map_or(failed == 0, |job| job.tolerate_failures.bears(failed, run.counts.total));
+            if is_borne { Exit::Late } else { Exit::Failed }
         }
-        RunState::Succeeded if late => Exit::Late,
+        RunState::Failed => Exit::Failed,
         RunState::Succeeded => Exit::Done,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kingtide_core::time::Timestamp;
     use kingtide_runtime::notice::Counts;
 
     use super::*;
@@ -121,11 +119,10 @@ mod tests {
                     ..Counts::default()
                 },
             );
-            run.deadline_at = is_late.then_some(Timestamp(1));
+            run.late = is_late;
             exit_of(&run, Some(&job))
         };
         assert_eq!(exit(RunState::Succeeded, 0, false), Exit::Done);
-        assert_eq!(exit(RunState::Succeeded, 0, true), Exit::Late);
         assert_eq!(exit(RunState::Failed, 9, false), Exit::Failed);
         assert_eq!(exit(RunState::Failed, 9, true), Exit::Failed);
         assert_eq!(exit(RunState::Failed, 5, true), Exit::Late);
