@@ -9,6 +9,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use kingtide_exec::keeper::client::connect_or_start;
+use kingtide_exec::processes::Table;
 use kingtide_exec::wire::{End, Hello, Report, Request, Start};
 
 /// So many are ahead of each slot.
@@ -20,17 +21,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limit: u32 = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     for round in 1..=3 {
+        let own = std::process::id().cast_signed();
+        let before = cpu_seconds(own);
         let bare = bare(count, limit as usize);
-        let (kept, start) = kept(folder.path(), round, count, limit)?;
+        let between = cpu_seconds(own);
+        let (kept, start, keeper_cpu) = kept(folder.path(), round, count, limit)?;
+        let client_cpu = cpu_seconds(own) - between;
         let ratio = kept.as_secs_f64() / bare.as_secs_f64();
         println!(
-            "{count} at {limit}: bare {:.2} s, keeper {:.2} s, ratio {ratio:.2} (started in {:.1} ms)",
+            "{count} at {limit}: bare {:.2} s, keeper {:.2} s, ratio {ratio:.2}; processor: bare {:.2} s, keeper {:.2} s \
+             and client {:.2} s; started in {:.1} ms",
             bare.as_secs_f64(),
             kept.as_secs_f64(),
+            between - before,
+            keeper_cpu,
+            client_cpu,
             start.as_secs_f64() * 1000.0
         );
     }
     Ok(())
+}
+
+/// Of a process and the children it has waited for.
+fn cpu_seconds(pid: i32) -> f64 {
+    let table = Table::read().expect("/proc");
+    table.get(pid).map_or(0.0, |process| {
+        process.cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+    })
 }
 
 fn bare(count: usize, limit: usize) -> Duration {
@@ -71,7 +88,7 @@ fn kept(
     round: i64,
     count: usize,
     limit: u32,
-) -> Result<(Duration, Duration), Box<dyn Error>> {
+) -> Result<(Duration, Duration, f64), Box<dyn Error>> {
     let kingtide_dir = folder.join(".kingtide");
     std::fs::create_dir_all(&kingtide_dir)?;
     let executable = std::env::current_exe()?.with_file_name("keeper");
@@ -82,7 +99,7 @@ fn kept(
         env,
         ..Hello::default()
     };
-    let (client, _) = connect_or_start(&kingtide_dir, &executable, hello)?;
+    let (client, welcome) = connect_or_start(&kingtide_dir, &executable, hello)?;
     let start = before.elapsed();
     let (sender, mut receiver) = client.split();
     let order = |number: usize| {
@@ -133,5 +150,5 @@ fn kept(
         done += attempts.len();
         sender.send(&[Request::Acknowledge { attempts }])?;
     }
-    Ok((began.elapsed(), start))
+    Ok((began.elapsed(), start, cpu_seconds(welcome.pid.cast_signed())))
 }

@@ -110,7 +110,7 @@ fn candidates(mounts: &str, own: &str) -> Vec<Hierarchy> {
         };
         let own = Path::new(mount).join(below.trim_start_matches('/'));
         if version == Version::V2
-            && below.trim_matches('/') != ""
+            && !below.trim_matches('/').is_empty()
             && let Some(parent) = own.parent()
         {
             found.push(Hierarchy {

@@ -22,10 +22,11 @@ pub const TAIL_BYTES: usize = 2048;
 /// What a lasting flood may write; what it writes at first, until half of the log is full, is free.
 const FLOOD_BYTES_PER_SECOND: i64 = 32 * 1024 * 1024;
 /// Of what is left out in a flood, this much of the end is kept.
-const FLOOD_TAIL_BYTES: usize = 64 * 1024;
-/// One read takes this much, and more once a read has filled it.
+const FLOOD_TAIL_BYTES: usize = 8 * 1024;
+/// One read takes this much: as much as a pipe holds at first, and little enough to stay in the processor's cache.
 const READ_BYTES: usize = 64 * 1024;
-const LARGE_READ_BYTES: usize = 1024 * 1024;
+/// What the pipe may hold once a read has found it full.
+const LARGE_PIPE_BYTES: usize = 1024 * 1024;
 /// Formatted bytes are written when they are this many.
 const WRITE_BYTES: usize = 256 * 1024;
 /// How long to leave a full disk alone.
@@ -43,9 +44,6 @@ pub struct Buffers {
 impl Buffers {
     /// Gives back what a flood has needed.
     fn shrink(&mut self) {
-        if self.read.len() > READ_BYTES {
-            self.read = Vec::new();
-        }
         if self.lines.capacity() > WRITE_BYTES {
             self.lines = Vec::new();
         }
@@ -69,6 +67,7 @@ pub struct Log {
     file: LogFile,
     /// The next byte begins a line.
     fresh_line: bool,
+    is_pipe_large: bool,
     allowance: Allowance,
     /// Left out of a flood: how many bytes, and the last of them.
     left_out: u64,
@@ -92,6 +91,7 @@ impl Log {
                 disk_full: false,
             },
             fresh_line: true,
+            is_pipe_large: false,
             allowance: Allowance::new(half),
             left_out: 0,
             left_out_end: Vec::new(),
@@ -114,10 +114,10 @@ impl Log {
             Ok(0) | Err(_) => Read::End,
             Ok(length) => {
                 self.take(&buffer[..length]);
-                if length == READ_BYTES && buffer.len() == READ_BYTES {
-                    // A full read: the writer is ahead. Refused when the user's share of pipe pages is used up.
-                    let _ = rustix::pipe::fcntl_setpipe_size(pipe, LARGE_READ_BYTES);
-                    buffer = vec![0; LARGE_READ_BYTES];
+                if length == READ_BYTES && !self.is_pipe_large {
+                    // The writer is ahead. Refused when the user's share of pipe pages is used up.
+                    let _ = rustix::pipe::fcntl_setpipe_size(pipe, LARGE_PIPE_BYTES);
+                    self.is_pipe_large = true;
                 }
                 Read::Bytes(length)
             }

@@ -20,7 +20,8 @@ pub fn of_tree(tree: &[Process]) -> Usage {
     usage
 }
 
-/// What the leader has used, with all it has waited for.
+/// What the leader has used, with all it has waited for. Its peak of memory is at least the keeper's own few megabytes,
+/// which it shared until execve.
 pub(crate) fn of_rusage(rusage: &libc::rusage) -> Usage {
     let milliseconds = |time: &libc::timeval| (time.tv_sec * 1000 + time.tv_usec / 1000).max(0) as u64;
     // Blocks are of 512 bytes here, whatever the file system's are.

@@ -5,8 +5,8 @@
 //! closed, and when another `Hello` is accepted the older connection is told `Refused` and closed. So a runtime that wakes
 //! up late can do nothing.
 //!
-//! What the keeper has said of an attempt's end (`Exited`, `Withdrawn`) it holds until it is acknowledged, over the death
-//! of runtime and keeper. An attempt that a runtime leased and that is in none of the lists of `Welcome` was lost. A
+//! What the keeper has said of an attempt's end (`Exited`, `Withdrawn`) it holds until it is acknowledged, also when the
+//! runtime dies or the keeper leaves, and says it again to the next runtime. An attempt that a runtime leased and that is in none of the lists of `Welcome` was lost. A
 //! `Start` of an attempt that the keeper knows is ignored, so it may be repeated.
 
 use std::collections::BTreeMap;
@@ -236,7 +236,7 @@ impl Frames {
     }
 
     /// The next whole message, if there is one.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
+    pub fn next_message<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some(length) = self.length() else { return Ok(None) };
         if length > MAX_FRAME_BYTES {
             return Err(FrameError::TooLong(length));

@@ -76,6 +76,51 @@ fn what_both_leave_behind_is_swept_by_the_next() {
 }
 
 #[test]
+fn no_order_of_deaths_leaves_a_process() {
+    let stage = Stage::new();
+    let fifo = stage.fifo("fifo");
+    for round in 1..=24 {
+        let mut runtime = stage.runtime(round);
+        runtime.say(&[Request::Acknowledge {
+            attempts: [&runtime.welcome.ended[..], &runtime.welcome.withdrawn].concat(),
+        }]);
+        let (keeper, guard) = (runtime.keeper(), runtime.guard());
+        let mut requests = Vec::new();
+        for task in 0..60 {
+            let script = match task {
+                20 => family(&fifo),
+                task if task % 7 == 3 => "setsid sleep 1000 & sleep 0.01".into(),
+                _ => "true".into(),
+            };
+            let mut start = runtime.shell(&format!("{round}/{task}/1"), &script);
+            (start.limit, start.stop_timeout_ms) = (4, 10);
+            requests.push(Request::Start(Box::new(start)));
+        }
+        runtime.say(&requests);
+        read_line(&fifo);
+        // Another while each time.
+        for _ in 0..round % 8 {
+            runtime.hear(|report| matches!(report, Report::Exited(_)).then_some(()));
+        }
+        match round % 3 {
+            0 => kill(keeper),
+            1 => kill(guard),
+            _ => {
+                kill(guard);
+                kill(keeper);
+            }
+        }
+        let deadline = Instant::now() + LONG;
+        await_end(keeper, deadline);
+        await_end(guard, deadline);
+        if round % 3 == 2 {
+            kingtide_exec::keeper::sweep(&stage.kingtide_dir()).expect("a sweep");
+        }
+        stage.assert_empty();
+    }
+}
+
+#[test]
 fn sweeping_is_done_without_a_keeper_too_and_never_under_one() {
     let stage = Stage::new();
     let mut runtime = stage.runtime(1);

@@ -116,7 +116,7 @@ fn connect(kingtide_dir: &Path, hello: &Request) -> Result<Option<(Client, Welco
     if sender.send(std::slice::from_ref(hello)).is_err() {
         return Ok(None);
     }
-    match receiver.next() {
+    match receiver.next_report() {
         Ok(Some(Report::Welcome(welcome))) => Ok(Some((Client { sender, receiver }, welcome))),
         Ok(Some(Report::Refused { reason, .. })) => Err(ConnectError::Refused(reason)),
         Ok(Some(_)) | Ok(None) => Ok(None),
@@ -190,9 +190,9 @@ impl Sender {
 
 impl Receiver {
     /// The next thing the keeper says; `None` when it is gone or has hung up.
-    pub fn next(&mut self) -> Result<Option<Report>, ReceiveError> {
+    pub fn next_report(&mut self) -> Result<Option<Report>, ReceiveError> {
         loop {
-            if let Some(report) = self.frames.next().map_err(ReceiveError::Protocol)? {
+            if let Some(report) = self.frames.next_message().map_err(ReceiveError::Protocol)? {
                 return Ok(Some(report));
             }
             if !self.read()? {
@@ -205,7 +205,7 @@ impl Receiver {
     pub fn next_batch(&mut self) -> Result<Vec<Report>, ReceiveError> {
         let mut reports = Vec::new();
         loop {
-            while let Some(report) = self.frames.next().map_err(ReceiveError::Protocol)? {
+            while let Some(report) = self.frames.next_message().map_err(ReceiveError::Protocol)? {
                 reports.push(report);
             }
             if !reports.is_empty() || !self.read()? {

@@ -46,7 +46,7 @@ impl Connection {
                 Err(_) => self.closed = true,
             }
             loop {
-                match self.frames.next() {
+                match self.frames.next_message() {
                     Ok(Some(request)) => requests.push(request),
                     Ok(None) => break,
                     Err(_) => {

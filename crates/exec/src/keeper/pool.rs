@@ -53,7 +53,10 @@ impl Pools {
     }
 
     pub(crate) fn limit(&mut self, pool: &str, limit: u32) {
-        self.pools.entry(pool.to_owned()).or_default().limit = limit;
+        // A pool that nothing waits or runs in gets its limit with its first attempt.
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.limit = limit;
+        }
     }
 
     /// Admits what the limits allow. Answers how many threads are missing for it.

@@ -27,6 +27,8 @@ use crate::slot::lock;
 use crate::stamp::now_ms;
 use crate::wire::{Attempt, Hello, Report, Request, Start, StopReason, VERSION, Welcome};
 
+/// What went wrong, should the keeper itself have failed.
+const CRASH: &str = "keeper.crash";
 /// How long a keeper that was started waits for its first runtime.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As much may lie ready to be sent before no more is laid there.
@@ -58,6 +60,7 @@ impl Server {
     /// Opens everything and says that it is ready.
     pub(crate) fn open(kingtide_dir: &Path) -> Result<Server, ServeError> {
         crate::spawn::block_signals();
+        abort_on_panic(kingtide_dir.join(CRASH));
         let mut state = State::read(kingtide_dir);
         sweep::sweep_keepers(&state.keepers).map_err(failed("an earlier keeper's processes cannot be ended"))?;
         let id = format!("{:x}-{:x}", std::process::id(), now_ms());
@@ -400,18 +403,19 @@ impl Server {
             let Ok(left) = self.flight.kill_left_behind(|| lock(&shared.pools).running()) else {
                 return;
             };
-            // One that has ended since may have handed its children to us after they were looked for.
-            if self.flight.reap() != Orphans::Reaped || left.is_empty() {
-                let is_settled = |ending: &mut Ending| !left.contains(&ending.exited.attempt);
-                let mut settled: Vec<Ending> = self.clearing.extract_if(.., is_settled).collect();
-                for ending in &mut settled {
-                    if let Some((folder, left)) = &mut ending.folder {
-                        *left = folder.look();
-                    }
-                }
-                self.settle(settled);
-                return;
+            if self.flight.reap() == Orphans::Reaped {
+                // It may have handed its children to us after we looked for them.
+                continue;
             }
+            let is_settled = |ending: &mut Ending| !left.contains(&ending.exited.attempt);
+            let mut settled: Vec<Ending> = self.clearing.extract_if(.., is_settled).collect();
+            for ending in &mut settled {
+                if let Some((folder, left)) = &mut ending.folder {
+                    *left = folder.look();
+                }
+            }
+            self.settle(settled);
+            return;
         }
     }
 
@@ -483,6 +487,15 @@ impl Server {
         lock(&self.shared.work).leave();
         Ok(())
     }
+}
+
+/// A thread that is gone would leave its attempt without an end. So a panic ends the keeper, the guard ends its programs,
+/// and what happened is written down, since nobody sees its standard error.
+fn abort_on_panic(note: PathBuf) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = std::fs::write(&note, format!("{panic}\n"));
+        std::process::abort();
+    }));
 }
 
 /// A path of a socket may have 107 bytes; through a descriptor of its folder every folder will do.

@@ -235,7 +235,7 @@ impl Runtime {
         loop {
             let report = self
                 .receiver
-                .next()
+                .next_report()
                 .expect("the protocol")
                 .expect("a keeper that lives");
             if let Some(found) = wanted(&report) {
@@ -265,7 +265,7 @@ impl Runtime {
 
     /// Waits for the keeper to hang up; answers what it said before.
     pub fn until_hung_up(mut self) -> Vec<Report> {
-        while let Ok(Some(report)) = self.receiver.next() {
+        while let Ok(Some(report)) = self.receiver.next_report() {
             self.heard.push(report);
         }
         self.heard
