@@ -1,11 +1,39 @@
-//! Benchmarks, one area each: every peer in its documented way, in one run on one machine, with that machine's floors.
+//! Benchmarks, side by side with named peers: `cargo xtask bench <area>`. An area is a file here and a page in
+//! `bench/results/`; what areas share is beside it: `options.rs` (the command line), `timing.rs` (samples and their summary),
+//! `machine.rs` (what it ran on), `floors.rs` (what nobody can beat on it), `binary.rs` (the `kingtide` to measure),
+//! `report.rs` (the page). How fairness is kept is told in `bench/README.md`.
 
-use anyhow::bail;
+mod binary;
+mod dispatch;
+mod floors;
+mod machine;
+mod options;
+mod peers;
+mod report;
+mod startup;
+mod timing;
 
-/// `cargo xtask bench <area>`.
+use options::Options;
+
+const USAGE: &str = "\
+usage: cargo xtask bench <area> [option]...
+
+  dispatch   what a task costs beyond its own time: 10,000 x /bin/true, two at a time, beside its peers
+  startup    --version, check, run of one task that does nothing
+
+  --kingtide PATH   measure this binary instead of building one
+  --count N         dispatch: tasks (10000)
+  --rounds N        dispatch: rounds (3)
+  --peers A,B       dispatch: only these: bare, xargs, parallel, hyperqueue, hyperqueue-files, kingtide
+  --samples N       startup: samples of each (40)
+";
+
+/// Measures the area that `args` begin with and writes its page.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
-    match args.first() {
-        Some(area) => bail!("no area is called `{area}`; there is none yet"),
-        None => bail!("name an area; there is none yet"),
+    match args.split_first() {
+        Some((area, rest)) if area == "dispatch" => dispatch::run(&Options::parse(rest)?),
+        Some((area, rest)) if area == "startup" => startup::run(&Options::parse(rest)?),
+        Some((area, _)) => anyhow::bail!("no area is called `{area}`\n\n{USAGE}"),
+        None => anyhow::bail!("an area is missing\n\n{USAGE}"),
     }
 }
