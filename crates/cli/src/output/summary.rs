@@ -138,7 +138,7 @@ fn memory(facts: &Facts) -> Option<String> {
         return (killed > 0).then(|| format!("{} killed for want of it{limits}", plural(killed, "attempt")));
     };
     let at_most = format!(
-        "{} at the most ({})",
+        "{} at most ({})",
         bytes(peak.memory),
         short(&peak.message, peak.attempt.task.seq)
     );
@@ -200,7 +200,7 @@ fn attempts(facts: &Facts) -> Option<String> {
         (totals.recovered, "retried with success"),
         (failed, "failed"),
         (totals.of(Outcome::TimedOut), "of them timed out"),
-        (totals.of(Outcome::Lost), "lost with their process, at no cost"),
+        (totals.of(Outcome::Lost), "lost, at no cost"),
         (totals.of(Outcome::Released), "released"),
     ]
     .into_iter()

@@ -179,18 +179,14 @@ fn past_of_run(facts: &OfRun, said: &mut Vec<String>) {
             capital(&plural(of(Outcome::TimedOut), "attempt"))
         ));
     }
-    if of(Outcome::Lost) > 0 {
-        let lost = plural(of(Outcome::Lost), "attempt");
-        said.push(format!(
-            "{} lost with the process or machine that ran them; that costs no retry.",
-            capital(&lost)
-        ));
-    }
-    if of(Outcome::Released) > 0 {
-        said.push(format!(
-            "{} handed back to the queue, at no cost.",
-            capital(&plural(of(Outcome::Released), "attempt"))
-        ));
+    for (outcome, words) in [
+        (Outcome::Lost, "lost with what ran them; that costs no retry"),
+        (Outcome::Released, "handed back to the queue, at no cost"),
+    ] {
+        if of(outcome) > 0 {
+            let were = if of(outcome) == 1 { "was" } else { "were" };
+            said.push(format!("{} {were} {words}.", capital(&plural(of(outcome), "attempt"))));
+        }
     }
     if facts.run.counts.skipped > 0 {
         said.push(format!(
@@ -407,18 +403,22 @@ fn past(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
             .as_ref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
+        let cost = match attempt.outcome {
+            Outcome::Lost | Outcome::Released => ", at no cost",
+            _ => "",
+        };
         let end = match attempt.outcome {
             Outcome::Succeeded => "succeeded, and its result was not kept",
             Outcome::Failed => "failed",
             Outcome::Skipped => "was skipped",
-            Outcome::Released => "was handed back to the queue, at no cost",
+            Outcome::Released => "was handed back to the queue",
             Outcome::Rejected => "was rejected",
             Outcome::TimedOut => "ran into its timeout",
             Outcome::OutOfMemory => "ran out of memory",
-            Outcome::Lost => "was lost with what ran it, at no cost",
+            Outcome::Lost => "was lost with what ran it",
             Outcome::Stopped => "was stopped",
         };
-        said.push(format!("Attempt {} {end}{wall}{words}.", attempt.id.number));
+        said.push(format!("Attempt {} {end}{wall}{words}{cost}.", attempt.id.number));
     }
     if let (Some(memory), true) = (of.task.memory, of.task.state != TaskState::Waiting) {
         let most = facts.policy.as_ref().and_then(|policy| policy.memory_max);

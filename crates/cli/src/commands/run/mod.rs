@@ -34,7 +34,12 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         }
     }
     let wish = Wish::of(run);
-    if matches!(wish, Wish::Params) && job.params.is_none() && !takes_nothing(job) {
+    let needs_params = match &wish {
+        Wish::Params => !takes_nothing(job),
+        Wish::Rows { file, .. } => file.is_none(),
+        Wish::One(_) => false,
+    };
+    if needs_params && job.params.is_none() {
         return Err(
             Failure::usage(format!("the job `{}` needs messages and has no `params`", job.name)).help(format!(
                 "`kingtide run {} {}`, or `--params FILE`",
@@ -43,7 +48,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
             )),
         );
     }
-    let messages = Messages::check(&place, job, &wish)?;
+    let messages = Messages::check(&place, job, &wish);
     Checked {
         project: None,
         findings: messages.findings.clone(),

@@ -165,11 +165,11 @@ mod tests {
 
     #[test]
     fn the_narrowest_limit_is_named() {
-        let room = Room {
+        let room = Room(Capacity {
             cpu_milli: 4000,
             memory: 8 << 30,
             gpus: 0,
-        };
+        });
         let mut job = sample::job();
         assert_eq!(room.slots(&job, None), (4, "cpu"));
         assert_eq!(room.slots(&job, Some(2)), (2, "--workers"));
