@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kingtide_core::id::AttemptId;
-use kingtide_runtime::view::{Database, Run, Snapshot, Task, TaskState, place};
+use kingtide_runtime::view::{Database, Run, Snapshot, Task, TaskState};
 use serde_json::json;
 
 use super::watch::Waker;
@@ -58,7 +58,7 @@ pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
     if !settings.quiet {
         say_which(&database.snapshot()?, &run, &task, attempt, settings.err)?;
     }
-    let path = place::log(&place.folder, &run.job, attempt);
+    let path = place.layout().log(&run.job, attempt);
     let mut printer = Printer::new(settings);
     let wrote = if logs.follow {
         follow(&place, &database, attempt, &path, &mut printer)?
@@ -120,7 +120,7 @@ fn follow(place: &Place, database: &Database, attempt: AttemptId, path: &Path, p
     loop {
         // The log appears with its first byte, its folder with the first log.
         let folders = [path.parent(), path.parent().and_then(Path::parent)];
-        waker.watch(&place::kept(&place.folder));
+        waker.watch(place.layout().root());
         for folder in folders.into_iter().flatten() {
             waker.watch(folder);
         }

@@ -50,7 +50,9 @@ fn write(snapshot: &Snapshot<'_>, run: &Run, format: Format, settings: &Settings
         }
         Format::Table => {
             let columns = Size::of(std::io::stdout()).map(|size| size.columns);
-            let shown = schema.terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE)).map_err(unwritten)?;
+            let shown = schema
+                .terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE))
+                .map_err(unwritten)?;
             let titles = shown.header.iter().zip(&shown.numeric);
             let titles: Vec<String> = titles
                 .map(|(title, numeric)| if *numeric { format!(">{title}") } else { title.clone() })

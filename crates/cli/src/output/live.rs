@@ -295,7 +295,8 @@ fn counts_line(progress: &Progress, columns: usize, style: Style) -> String {
     let counts = &progress.counts;
     let active = progress.leased.max(progress.running.len() as u64);
     let waiting = counts.total.saturating_sub(counts.done() + active);
-    let parts: Vec<(u64, &str, fn(Style, &str) -> String)> = vec![
+    type Paint = fn(Style, &str) -> String;
+    let parts: [(u64, &str, Paint); 7] = [
         (counts.succeeded, "succeeded", |style, text| style.green(text)),
         (counts.skipped, "skipped", |_, text| text.to_owned()),
         (counts.failed, "failed", |style, text| style.red(text)),

@@ -136,7 +136,11 @@ pub(crate) fn is_stamped(line: &[u8]) -> bool {
 }
 
 pub(crate) fn without_stamp(line: &str) -> &str {
-    if is_stamped(line.as_bytes()) { &line[STAMP..] } else { line }
+    if is_stamped(line.as_bytes()) {
+        &line[STAMP..]
+    } else {
+        line
+    }
 }
 
 #[cfg(test)]

@@ -100,8 +100,13 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
         )),
     }
     if run.late {
-        let most = run.deadline_at.map(|deadline| format!(" of {}", duration(deadline.since(run.created_at))));
-        said.push(format!("It was ended by its `max_duration`{}.", most.unwrap_or_default()));
+        let most = run
+            .deadline_at
+            .map(|deadline| format!(" of {}", duration(deadline.since(run.created_at))));
+        said.push(format!(
+            "It was ended by its `max_duration`{}.",
+            most.unwrap_or_default()
+        ));
     }
     if run.state == RunState::Open && facts.runtime.is_some() {
         waiting_of_run(facts, &mut said);
@@ -546,8 +551,7 @@ mod tests {
             for runtime in [Some(4242), None] {
                 let mut facts = of(*state);
                 facts.runtime = runtime;
-                facts.run.reason =
-                    (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
+                facts.run.reason = (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
                 text.push_str(&format!("{state}, runtime {runtime:?}\n"));
                 of_run(&facts)
                     .iter()

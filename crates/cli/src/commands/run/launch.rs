@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Project};
-use kingtide_runtime::layout::Layout;
 use kingtide_runtime::store::LeaseError;
 use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
 use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
@@ -121,8 +120,7 @@ fn nothing(old: &Run) -> Run {
 
 /// Ends a run: through the runtime that works on it, or without one.
 pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
-    let layout = Layout::new(&launch.place.folder);
-    let asked = control::cancel(layout.root(), run)
+    let asked = control::cancel(launch.place.layout().root(), run)
         .map_err(|error| Failure::new("the runtime that works on it could not be asked").because(error))?;
     if asked.is_some() {
         return Ok(());

@@ -28,10 +28,11 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         job,
         workers: run.workers,
     };
-    if run.resume && !run.dry_run {
-        if let Some(exit) = launch::resume(&launch)? {
-            return Ok(exit);
-        }
+    if run.resume
+        && !run.dry_run
+        && let Some(exit) = launch::resume(&launch)?
+    {
+        return Ok(exit);
     }
     let wish = Wish::of(run);
     let needs_params = match &wish {

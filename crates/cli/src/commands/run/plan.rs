@@ -142,7 +142,7 @@ fn fails(job: &Job) -> String {
     let borne = match job.tolerate_failures {
         Tolerance::Count(0) => "any failed task fails the run".to_owned(),
         Tolerance::Count(count) => format!("{} may fail", plural(count, "task")),
-        Tolerance::Percent(percent) if percent == 0.0 => "any failed task fails the run".to_owned(),
+        Tolerance::Percent(0.0) => "any failed task fails the run".to_owned(),
         Tolerance::Percent(percent) => format!("{percent} % of the tasks may fail"),
     };
     format!("{retries}; {borne}")
