@@ -14,7 +14,7 @@ use super::watch::Waker;
 use crate::args::Logs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::style::Style;
-use crate::output::text::{STAMP, is_stamped, tame};
+use crate::output::text::{STAMP, is_stamped, tame, task_label};
 use crate::output::{self, json};
 use crate::project::Place;
 use crate::select;
@@ -103,7 +103,7 @@ fn say_which(snapshot: &Snapshot<'_>, run: &Run, task: &Task, attempt: AttemptId
         },
         None => task.state.text().replace("leased", "running"),
     };
-    let label = tame(&output::text::cut(&task.message.label(), 100));
+    let label = task_label(&task.message.label(), task.id.seq, 100);
     output::say(&style.dim(&format!(
         "── {}/{} {label}, attempt {}: {state}",
         run.name(),

@@ -16,7 +16,7 @@ use crate::args::Status;
 use crate::exit::{Exit, Outcome};
 use crate::output::live::percent;
 use crate::output::style::Style;
-use crate::output::text::{ago, clock, count, cut, duration, now, plural, tame};
+use crate::output::text::{ago, clock, count, duration, now, plural, task_label};
 use crate::output::{self, summary};
 use crate::project::Place;
 use crate::settings::Settings;
@@ -172,7 +172,10 @@ impl Standing {
             } else {
                 String::new()
             };
-            lines.push(format!("  {age:>8}  {}{again}", tame(&cut(&task.message.label(), 80))));
+            lines.push(format!(
+                "  {age:>8}  {}{again}",
+                task_label(&task.message.label(), task.id.seq, 80)
+            ));
         }
         match &self.lease {
             Some(lease) => {

@@ -6,7 +6,7 @@ use kingtide_core::message::Message;
 use kingtide_runtime::view::{Outcome, OutputTotal, Peak, Run, RunState, Slow, Task, Totals};
 
 use super::style::Style;
-use super::text::{bytes, count, cut, duration, plural, tame};
+use super::text::{bytes, count, duration, plural, tame, task_label};
 
 /// Everything that the summary is made of.
 #[derive(Clone, Debug)]
@@ -237,8 +237,7 @@ fn next(facts: &Facts) -> Vec<String> {
 }
 
 fn short(message: &Message, seq: i64) -> String {
-    let label = tame(&cut(&message.label(), 48));
-    if label.is_empty() { format!("task {seq}") } else { label }
+    task_label(&message.label(), seq, 48)
 }
 
 /// How to name a task on a command line: by its parameters where they are few and plain, else by its number.
