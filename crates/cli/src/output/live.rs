@@ -218,8 +218,8 @@ pub(crate) fn frame(title: &str, progress: &Progress, since: Duration, size: Siz
         counts_line(progress, columns, style),
     ];
     if progress.draining {
-        let runs = plural(progress.running.len() as u64, "task");
-        let text = format!("  nothing new starts; {runs} running to their end (Ctrl-C again ends them)");
+        let runs = plural(running(progress), "running task");
+        let text = format!("  nothing new starts; waiting for {runs} (Ctrl-C again ends them)");
         lines.push(style.yellow(&cut(&text, columns)));
     }
     let room = size.rows.saturating_sub(lines.len() + 2).min(MOST_RUNNING);

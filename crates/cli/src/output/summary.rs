@@ -34,12 +34,13 @@ const ROOM: f64 = 1.25;
 pub(crate) fn render(facts: &Facts, style: Style) -> String {
     let mut lines = vec![headline(facts, style)];
     let mut figure = |name: &str, text: String| lines.push(format!("  {} {text}", style.dim(&format!("{name:<9}"))));
-    if let Some(reason) = facts
+    // `cancelled` says nothing that the headline does not.
+    let reason = facts
         .run
         .reason
         .as_ref()
-        .filter(|_| facts.run.state != RunState::Succeeded)
-    {
+        .filter(|reason| *reason != facts.run.state.text());
+    if let Some(reason) = reason {
         figure("because", tame(reason));
     }
     if let Some(text) = slowest(facts) {

@@ -64,11 +64,8 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
     let run = &facts.run;
     let counts = &run.counts;
     let mut said = Vec::new();
-    let because = run
-        .reason
-        .as_ref()
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
+    let reason = run.reason.as_ref().filter(|reason| *reason != run.state.text());
+    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     match run.state {
         RunState::Open => said.push(match facts.runtime {
             Some(pid) => format!(
