@@ -214,3 +214,72 @@ fn relative(folder: &Path, file: &Path) -> String {
         .to_string_lossy()
         .into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::summary::sample;
+
+    fn pair(name: &str, value: &str) -> Pair {
+        Pair {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    /// What is found, and what is handed over.
+    fn check(wish: &Wish, rows: &str) -> (Messages, Result<Vec<String>, String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("p.csv"), rows).expect("a file");
+        let place = Place {
+            folder: folder.path().to_owned(),
+            file: folder.path().join("kingtide.toml"),
+        };
+        let job = Job {
+            params: Some(Params::File("p.csv".to_owned())),
+            ..sample::job()
+        };
+        let handed = Messages::hand_over(&place, &job, wish, |messages| {
+            Ok(messages
+                .map(|message| message.map(|message| message.label()))
+                .collect::<Result<Vec<String>, Finding>>())
+        });
+        (
+            Messages::check(&place, &job, wish),
+            handed.map_err(|failure| format!("{failure:?}")),
+        )
+    }
+
+    #[test]
+    fn a_filter_chooses_rows_and_says_when_it_chooses_none() {
+        let only = |value| Wish::Rows {
+            file: None,
+            only: vec![pair("dest", value)],
+        };
+        let (messages, handed) = check(&only("LAX"), "dest,n\nBOS,1\nLAX,2\nLAX,3\n");
+        assert_eq!((messages.count, messages.source.as_str()), (2, "p.csv, only dest=LAX"));
+        assert_eq!(handed, Ok(vec!["dest=LAX n=2".to_owned(), "dest=LAX n=3".to_owned()]));
+        let (messages, _) = check(&only("SFO"), "dest,n\nBOS,1\n");
+        let codes: Vec<&str> = messages.findings.0.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["no-match"], "and not that there are no rows");
+    }
+
+    #[test]
+    fn a_broken_row_is_found_before_and_stops_the_handing_over() {
+        let (messages, handed) = check(&Wish::Params, "dest,n\nBOS,1\nLAX\n");
+        assert!(messages.findings.has_errors());
+        assert!(handed.is_err_and(|failure| failure.contains("changed while they were read")));
+    }
+
+    #[test]
+    fn one_message_is_what_was_typed() {
+        let (messages, handed) = check(&Wish::One(vec![pair("dest", "BOS"), pair("n", "7")]), "");
+        assert_eq!((messages.count, messages.findings.has_errors()), (1, false));
+        assert_eq!(handed, Ok(vec!["dest=BOS n=7".to_owned()]));
+        let (messages, _) = check(&Wish::One(vec![pair("n", "7")]), "");
+        assert!(
+            messages.findings.has_errors(),
+            "`{{dest}}` has nothing to be filled from"
+        );
+    }
+}
