@@ -14,5 +14,5 @@ mod settings;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    exit::report(args::parse().and_then(|arguments| commands::run(arguments)))
+    exit::report(args::parse().and_then(commands::run))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::finding::{Findings, Severity};
 use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
+use kingtide_runtime::layout::Layout;
 use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
 
@@ -57,6 +58,11 @@ impl Place {
                 file: folder.join(FILE),
             })
             .find(|place| place.file.is_file())
+    }
+
+    /// Where things lie in it.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::new(&self.folder)
     }
 
     /// Its database, for reading.

@@ -74,12 +74,11 @@ impl RunName {
                 .ok_or_else(|| Failure::usage("nothing has run here yet").help("start a job with `kingtide run JOB`")),
             RunName::Id(id) => snapshot.run(RunId(*id))?.ok_or_else(|| unknown(&id.to_string())),
             RunName::Named(name) => {
-                if let Some((job, id)) = name.rsplit_once('-') {
-                    if let Some(run) = id.parse().ok().map(|id| snapshot.run(RunId(id))).transpose()?.flatten() {
-                        if run.job == job {
-                            return Ok(run);
-                        }
-                    }
+                if let Some((job, id)) = name.rsplit_once('-')
+                    && let Some(run) = id.parse().ok().map(|id| snapshot.run(RunId(id))).transpose()?.flatten()
+                    && run.job == job
+                {
+                    return Ok(run);
                 }
                 if let Some(run) = snapshot.last_run(Some(name))? {
                     return Ok(run);

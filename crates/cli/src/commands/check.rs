@@ -2,12 +2,11 @@
 
 use std::io::Write;
 
-use kingtide_core::finding::{Finding, Place as FindingPlace, line_and_column};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::run::messages::{Messages, Wish};
 use crate::exit::{Exit, Outcome};
-use crate::output::{self, json::line};
+use crate::output::{self, findings, json::line};
 use crate::project::{self, Checked, Place};
 use crate::settings::Settings;
 
@@ -17,7 +16,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let mut tasks = 0;
     if let Some(project) = &checked.project {
         for job in project.jobs.values().filter(|job| job.params.is_some()) {
-            let messages = Messages::check(&place, job, &Wish::Params)?;
+            let messages = Messages::check(&place, job, &Wish::Params);
             tasks += messages.count;
             checked.findings.0.extend(messages.findings.0);
         }
@@ -28,12 +27,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         Exit::Done
     };
     if settings.json {
-        let findings: Vec<Value> = checked
-            .findings
-            .0
-            .iter()
-            .map(|finding| to_json(finding, &checked))
-            .collect();
+        let findings = findings::to_json(&checked.findings, &checked.name, &checked.source);
         let mut out = output::data();
         line(&mut out, &json!({ "ok": exit == Exit::Done, "findings": findings }))?;
         out.flush()?;
@@ -59,25 +53,4 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         ));
     }
     Ok(exit)
-}
-
-fn to_json(finding: &Finding, checked: &Checked) -> Value {
-    let (file, line, column) = match &finding.place {
-        None => (None, None, None),
-        Some(FindingPlace::Project(span)) => {
-            let (line, column) = line_and_column(&checked.source, span.start);
-            (Some(checked.name.clone()), Some(line as u64), Some(column))
-        }
-        Some(FindingPlace::Line { file, line }) => (Some(file.clone()), Some(*line), None),
-        Some(FindingPlace::File { file }) => (Some(file.clone()), None, None),
-    };
-    json!({
-        "code": finding.code,
-        "severity": finding.severity.to_string(),
-        "message": finding.message,
-        "file": file,
-        "line": line,
-        "column": column,
-        "help": finding.help,
-    })
 }

@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
-use kingtide_runtime::view::{Run, place};
+use kingtide_runtime::python::{self, Pruned};
+use kingtide_runtime::view::Run;
 use serde_json::json;
 
 use super::run::launch;
 use crate::args::Clean;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
 use crate::output::json::line;
 use crate::output::text::{bytes, now, plural};
-use crate::output::{self};
-use crate::project::Place;
+use crate::project::{Place, cache_folder};
 use crate::settings::Settings;
 
 /// Runs of a job that stay when nothing else is said.
 const KEEP: u64 = 10;
+
+/// Environments nobody has used for so long go, when nothing else is said.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a run occupies.
 #[derive(Debug)]
@@ -46,24 +50,35 @@ pub(crate) fn run(clean: &Clean, settings: &Settings) -> Outcome {
         let ids: Vec<RunId> = rooms.iter().map(|room| room.run.id).collect();
         launch::forget(&place, &ids)?;
     }
+    let pruned = match clean.dry_run {
+        true => Pruned::default(),
+        false => python::prune(&cache_folder(), clean.older.unwrap_or(UNUSED))?,
+    };
     let rows = if clean.dry_run {
         0
     } else {
         before.saturating_sub(database_bytes(&place))
     };
-    let freed: u64 = rooms.iter().map(|room| room.bytes).sum::<u64>() + rows;
+    let freed: u64 = rooms.iter().map(|room| room.bytes).sum::<u64>() + rows + pruned.bytes;
     if settings.json {
         let ids: Vec<i64> = rooms.iter().map(|room| room.run.id.0).collect();
         line(
             &mut io::stdout().lock(),
-            &json!({ "runs": ids, "bytes": freed, "dry_run": clean.dry_run }),
+            &json!({ "runs": ids, "environments": pruned.environments, "bytes": freed, "dry_run": clean.dry_run }),
         )?;
     } else if !settings.quiet {
         for room in &rooms {
             output::say(&format!("{:<24} {:>9}", room.run.name(), bytes(room.bytes)));
         }
+        if pruned.environments > 0 {
+            output::say(&format!(
+                "{:<24} {:>9}",
+                plural(pruned.environments, "environment"),
+                bytes(pruned.bytes)
+            ));
+        }
         output::say(&match (rooms.len() as u64, clean.dry_run) {
-            (0, _) => "nothing to remove".to_owned(),
+            (0, _) if pruned.environments == 0 => "nothing to remove".to_owned(),
             (number, true) => format!(
                 "would remove {} and free {}, and what their rows take",
                 plural(number, "run"),
@@ -91,8 +106,8 @@ fn old(runs: &[Run], keep: u64, older: Option<Duration>, now: Timestamp) -> Vec<
 
 fn room(place: &Place, run: &Run) -> Room {
     let folders = vec![
-        place::logs(&place.folder, &run.job, run.id),
-        place::outputs(&place.folder, &run.job, run.id),
+        place.layout().logs(&run.job, run.id),
+        place.layout().outputs(&run.job, run.id),
     ];
     Room {
         bytes: folders.iter().map(|folder| occupied(folder)).sum(),
@@ -124,7 +139,11 @@ fn remove(folder: &Path) -> Outcome<()> {
 }
 
 fn database_bytes(place: &Place) -> u64 {
-    std::fs::metadata(place::database(&place.folder)).map_or(0, |metadata| metadata.len())
+    let database = place.layout().database();
+    let mut journal = database.clone().into_os_string();
+    journal.push("-wal");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    length(&database) + length(Path::new(&journal))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use kingtide_runtime::view::{self, Database, Lease, place};
+use kingtide_exec::memory::Means;
+use kingtide_runtime::layout::Layout;
+use kingtide_runtime::machine::{Asked, Machine, facts};
+use kingtide_runtime::view::{self, Database, Lease};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Outcome};
@@ -12,7 +15,6 @@ use crate::output::text::bytes;
 use crate::output::{self, style::Style};
 use crate::project::{Checked, Place, tally};
 use crate::settings::Settings;
-use kingtide_runtime::machine::Machine;
 
 /// How well something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +69,10 @@ impl Point {
         let help = self
             .help
             .as_ref()
-            .map(|help| format!("\n  {:<10} {} {help}", "", style.cyan("help:")));
+            .map(|help| format!("\n  {:<14} {} {help}", "", style.cyan("help:")));
         format!(
             "{mark} {} {}{}",
-            style.dim(&format!("{:<10}", self.name)),
+            style.dim(&format!("{:<14}", self.name)),
             self.words,
             help.unwrap_or_default()
         )
@@ -87,15 +89,16 @@ impl Point {
 }
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
-    let mut points = of_machine();
-    match Place::find(settings) {
-        Ok(place) => points.extend(of_project(&place)),
-        Err(_) => points.push(Point::fair(
+    let place = Place::find(settings).ok();
+    let mut points = of_machine(place.as_ref().map_or(Path::new("."), |place| &place.folder));
+    points.extend(match &place {
+        Some(place) => of_project(place),
+        None => vec![Point::fair(
             "project",
             "none here or in a folder above",
             "`kingtide init` makes one",
-        )),
-    }
+        )],
+    });
     let mut out = output::data();
     for point in &points {
         match settings.json {
@@ -108,89 +111,50 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     Ok(if is_bad { Exit::Ours } else { Exit::Done })
 }
 
-/// The seam for the facts of `kingtide_runtime::machine`.
-fn of_machine() -> Vec<Point> {
-    let here = Machine::read();
-    let mut points = vec![
-        Point::good(
-            "kingtide",
-            format!("{} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH),
-        ),
-        Point::good("processors", (here.cpu_milli / 1000).to_string()),
-        Point::good("memory", bytes(here.memory)),
-    ];
+/// What the machine itself has to say, of the folder that a project is or would be in.
+fn of_machine(folder: &Path) -> Vec<Point> {
+    let kingtide = format!("{} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let mut points = vec![Point::good("kingtide", kingtide)];
     let search_path = std::env::var_os("PATH").unwrap_or_default();
-    let has = |program: &str| std::env::split_paths(&search_path).any(|folder| folder.join(program).is_file());
-    points.push(match (has("uv"), has("python3")) {
-        (true, _) => Point::good("python", "environments are made by uv"),
-        (false, true) => Point::fair(
-            "python",
-            "environments are made by venv and pip",
-            "with `uv` they are made faster",
-        ),
-        (false, false) => Point::fair(
-            "python",
-            "there is no `uv` and no `python3`",
-            "install one of them for jobs that say `python = …`",
-        ),
+    let facts = facts(&Asked {
+        project: folder,
+        machine: &Machine::read(),
+        cgroup: Some(Means::detect("doctor").name()),
+        search_path: &search_path,
     });
+    points.extend(facts.into_iter().map(|fact| Point {
+        health: match (fact.ok, &fact.advice) {
+            (false, _) => Health::Bad,
+            (true, Some(_)) => Health::Fair,
+            (true, None) => Health::Good,
+        },
+        name: fact.name,
+        words: fact.value,
+        help: fact.advice,
+    }));
     points
 }
 
 fn of_project(place: &Place) -> Vec<Point> {
     let shown = place.file.display();
-    let mut points = Vec::new();
-    match Checked::read(place) {
-        Ok(checked) if checked.findings.has_errors() => {
-            let words = format!("{shown} has {}", tally(&checked.findings));
-            points.push(Point::bad("project", words, "`kingtide check` shows them"));
-        }
-        Ok(checked) if !checked.findings.0.is_empty() => {
-            let words = format!("{shown} has {}", tally(&checked.findings));
-            points.push(Point::fair("project", words, "`kingtide check` shows them"));
-        }
-        Ok(_) => points.push(Point::good("project", shown.to_string())),
-        Err(_) => points.push(Point::bad(
-            "project",
-            format!("{shown} cannot be read"),
-            "check its permissions",
-        )),
-    }
-    points.push(writable(&place.folder));
-    points.push(match Database::open(&place.folder) {
+    let has = |tally: String| format!("{shown} has {tally}");
+    let see = "`kingtide check` shows them";
+    let project = match Checked::read(place) {
+        Ok(checked) if checked.findings.has_errors() => Point::bad("project", has(tally(&checked.findings)), see),
+        Ok(checked) if !checked.findings.0.is_empty() => Point::fair("project", has(tally(&checked.findings)), see),
+        Ok(_) => Point::good("project", shown.to_string()),
+        Err(_) => Point::bad("project", format!("{shown} cannot be read"), "check its permissions"),
+    };
+    let database = match Database::open(&place.folder) {
         Ok(database) => of_database(&database, &place.folder),
         Err(view::OpenError::Missing) => Point::good("database", "nothing has run here yet"),
         Err(error) => Point::bad("database", error.to_string(), error.help()),
-    });
-    points
-}
-
-fn writable(folder: &Path) -> Point {
-    let kept = place::kept(folder);
-    let at = if kept.is_dir() { &kept } else { folder };
-    if rustix::fs::access(at, rustix::fs::Access::WRITE_OK).is_err() {
-        let words = format!("{} is not writable", at.display());
-        return Point::bad(
-            "folder",
-            words,
-            "runs are recorded there: make it writable, or copy the project",
-        );
-    }
-    match rustix::fs::statvfs(at) {
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let words = format!("{} is writable, {} free", at.display(), bytes(free));
-            if free < 100 << 20 {
-                return Point::fair("folder", words, "`kingtide clean` removes what old runs left");
-            }
-            Point::good("folder", words)
-        }
-        Err(_) => Point::good("folder", format!("{} is writable", at.display())),
-    }
+    };
+    vec![project, database]
 }
 
 fn of_database(database: &Database, folder: &Path) -> Point {
-    let size = std::fs::metadata(place::database(folder)).map_or(0, |metadata| metadata.len());
+    let size = std::fs::metadata(Layout::new(folder).database()).map_or(0, |metadata| metadata.len());
     let held = database
         .snapshot()
         .and_then(|snapshot| snapshot.lease())

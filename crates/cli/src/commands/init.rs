@@ -31,10 +31,10 @@ pub(crate) fn run(init: &Init, settings: &Settings) -> Outcome {
         (FILE, project(&folder, params.as_ref())),
         (SCRIPT, script(params.as_ref())),
     ];
-    if let Some(params) = &params {
-        if !params.path.starts_with(&folder) {
-            files.push((&params.name, params.text.clone()));
-        }
+    if let Some(params) = &params
+        && !params.path.starts_with(&folder)
+    {
+        files.push((&params.name, params.text.clone()));
     }
     if let Some((taken, _)) = files
         .iter()
@@ -76,6 +76,7 @@ pub(crate) fn run(init: &Init, settings: &Settings) -> Outcome {
 }
 
 /// A file of parameters, and what it names.
+#[derive(Debug)]
 struct Table {
     /// Absolute.
     path: PathBuf,
@@ -226,7 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("cities.csv");
         std::fs::write(&path, text).expect("a file");
-        Table::read(&path).ok().expect("a table")
+        Table::read(&path).expect("a table")
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kingtide_core::id::AttemptId;
-use kingtide_runtime::view::{Database, Run, Snapshot, Task, TaskState, place};
+use kingtide_runtime::view::{Database, Run, Snapshot, Task, TaskState};
 use serde_json::json;
 
 use super::watch::Waker;
 use crate::args::Logs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::style::Style;
-use crate::output::text::{STAMP, is_stamped, tame};
+use crate::output::text::{STAMP, is_stamped, tame, task_label};
 use crate::output::{self, json};
 use crate::project::Place;
 use crate::select;
@@ -58,7 +58,7 @@ pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
     if !settings.quiet {
         say_which(&database.snapshot()?, &run, &task, attempt, settings.err)?;
     }
-    let path = place::log(&place.folder, &run.job, attempt);
+    let path = place.layout().log(&run.job, attempt);
     let mut printer = Printer::new(settings);
     let wrote = if logs.follow {
         follow(&place, &database, attempt, &path, &mut printer)?
@@ -103,7 +103,7 @@ fn say_which(snapshot: &Snapshot<'_>, run: &Run, task: &Task, attempt: AttemptId
         },
         None => task.state.text().replace("leased", "running"),
     };
-    let label = tame(&output::text::cut(&task.message.label(), 100));
+    let label = task_label(&task.message.label(), task.id.seq, 100);
     output::say(&style.dim(&format!(
         "── {}/{} {label}, attempt {}: {state}",
         run.name(),
@@ -120,7 +120,7 @@ fn follow(place: &Place, database: &Database, attempt: AttemptId, path: &Path, p
     loop {
         // The log appears with its first byte, its folder with the first log.
         let folders = [path.parent(), path.parent().and_then(Path::parent)];
-        waker.watch(&place::kept(&place.folder));
+        waker.watch(place.layout().root());
         for folder in folders.into_iter().flatten() {
             waker.watch(folder);
         }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kingtide_runtime::view::{Output, Run, Snapshot, place};
+use kingtide_runtime::view::{Output, Run, Snapshot};
 use serde_json::json;
 
 use crate::args::Outputs;
@@ -20,7 +20,7 @@ pub(crate) fn run(outputs: &Outputs, settings: &Settings) -> Outcome {
     let snapshot = database.snapshot()?;
     let run = outputs.run.find(&snapshot)?;
     let mut out = output::data();
-    let folder = place::outputs(&place.folder, &run.job, run.id);
+    let folder = place.layout().outputs(&run.job, run.id);
     each(&snapshot, &run, &mut |output| {
         let path = folder.join(output.task.seq.to_string());
         if settings.json {

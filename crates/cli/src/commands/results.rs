@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use kingtide_core::message::Message;
-use kingtide_runtime::results::{Elided, ResultRow, Schema};
-use kingtide_runtime::view::{ResultRow as ViewRow, Run, Snapshot};
+use kingtide_runtime::results::{Elided, ResultRow, Schema, TableError};
+use kingtide_runtime::view::{ReadError, ResultRow as ViewRow, Run, Snapshot};
 use serde_json::Map;
 
 use crate::args::{Format, Results};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::output::live::Size;
 use crate::output::table::Table;
@@ -43,21 +43,23 @@ fn write(snapshot: &Snapshot<'_>, run: &Run, format: Format, settings: &Settings
     let schema = Schema::infer(rows())?;
     match format {
         Format::Csv => {
-            schema.write_csv(rows(), out)?;
+            schema.write_csv(rows(), out).map_err(unwritten)?;
         }
         Format::Jsonl => {
-            schema.write_jsonl(rows(), out)?;
+            schema.write_jsonl(rows(), out).map_err(unwritten)?;
         }
         Format::Table => {
             let columns = Size::of(std::io::stdout()).map(|size| size.columns);
-            let shown = schema.terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE))?;
+            let shown = schema
+                .terminal(rows(), MOST_ROWS, columns.unwrap_or(WIDE))
+                .map_err(unwritten)?;
             let titles = shown.header.iter().zip(&shown.numeric);
             let titles: Vec<String> = titles
                 .map(|(title, numeric)| if *numeric { format!(">{title}") } else { title.clone() })
                 .collect();
             let mut table = Table::new(&titles);
             shown.rows.into_iter().for_each(|row| table.row(row));
-            write!(out, "{}", table.render(settings.out, columns))?;
+            writeln!(out, "{}", table.render(settings.out, columns))?;
             if shown.elided != Elided::default() {
                 output::say(&elided(&shown.elided));
             }
@@ -76,6 +78,14 @@ fn joined(row: ViewRow) -> ResultRow {
         memory_peak: row.memory_peak,
         reason: row.reason,
         result: row.result.and_then(|body| serde_json::from_str(&body).ok()),
+    }
+}
+
+/// A reader that has left is no failure, however deep it is said.
+fn unwritten(error: TableError<ReadError>) -> Failure {
+    match error {
+        TableError::Write(error) => Failure::from(error),
+        other => Failure::from(other),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Notice, Progress, Running};
-use kingtide_runtime::view::{Lease, Queue, Run, Snapshot, Task, place};
+use kingtide_runtime::view::{Lease, Queue, Run, Snapshot, Task};
 use serde_json::{Value, json};
 
 use super::run::exit_of;
@@ -16,7 +16,7 @@ use crate::args::Status;
 use crate::exit::{Exit, Outcome};
 use crate::output::live::percent;
 use crate::output::style::Style;
-use crate::output::text::{ago, clock, count, cut, duration, now, plural, tame};
+use crate::output::text::{ago, clock, count, duration, now, plural, task_label};
 use crate::output::{self, summary};
 use crate::project::Place;
 use crate::settings::Settings;
@@ -71,7 +71,7 @@ fn watch(place: &Place, run: &Run, settings: &Settings) -> Outcome<()> {
     let database = place.database()?;
     let mut waker = Waker::new()?;
     // The journal is written beside the database with every commit.
-    waker.watch(&place::kept(&place.folder));
+    waker.watch(place.layout().root());
     let mut watcher = Watcher::new(&run.job, &run.name(), settings);
     let mut watched = None;
     loop {
@@ -147,9 +147,7 @@ impl Standing {
             duration(self.run.wall(now)),
         )];
         let active = queue.running + queue.leased;
-        let waiting = counts
-            .total
-            .saturating_sub(counts.done() + active + queue.delayed);
+        let waiting = counts.total.saturating_sub(counts.done() + active + queue.delayed);
         let parts: Vec<String> = [
             (counts.succeeded, "succeeded"),
             (counts.skipped, "skipped"),
@@ -174,7 +172,10 @@ impl Standing {
             } else {
                 String::new()
             };
-            lines.push(format!("  {age:>8}  {}{again}", tame(&cut(&task.message.label(), 80))));
+            lines.push(format!(
+                "  {age:>8}  {}{again}",
+                task_label(&task.message.label(), task.id.seq, 80)
+            ));
         }
         match &self.lease {
             Some(lease) => {

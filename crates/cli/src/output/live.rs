@@ -15,7 +15,7 @@ use signal_hook::consts::SIGWINCH;
 use signal_hook::iterator::Signals;
 
 use super::style::Style;
-use super::text::{bytes, clock, count, cut, plural, tame, width};
+use super::text::{bytes, clock, count, cut, plural, task_label, width};
 
 /// Between two frames.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -218,8 +218,8 @@ pub(crate) fn frame(title: &str, progress: &Progress, since: Duration, size: Siz
         counts_line(progress, columns, style),
     ];
     if progress.draining {
-        let runs = plural(progress.running.len() as u64, "task");
-        let text = format!("  nothing new starts; {runs} running to their end (Ctrl-C again ends them)");
+        let runs = plural(running(progress), "running task");
+        let text = format!("  nothing new starts; waiting for {runs} (Ctrl-C again ends them)");
         lines.push(style.yellow(&cut(&text, columns)));
     }
     let room = size.rows.saturating_sub(lines.len() + 2).min(MOST_RUNNING);
@@ -236,11 +236,11 @@ pub(crate) fn frame(title: &str, progress: &Progress, since: Duration, size: Siz
             String::new()
         };
         let figures = format!("  {age:>8} {memory:>9}  ");
-        let label = format!("{}{again}", tame(&running.label));
+        let label = format!("{}{again}", task_label(&running.label, running.seq, 80));
         lines.push(cut(&format!("{figures}{label}"), columns));
     }
     let shown = progress.running.len().min(room) as u64;
-    let hidden = (progress.leased.max(progress.running.len() as u64)).saturating_sub(shown);
+    let hidden = running(progress).saturating_sub(shown);
     if hidden > 0 && shown > 0 && lines.len() + 1 < size.rows && counts.done() < counts.total {
         lines.push(style.dim(&cut(&format!("  … and {} more", count(hidden)), columns)));
     }
@@ -293,15 +293,18 @@ fn bar(counts: &Counts, cells: usize, style: Style) -> String {
 
 fn counts_line(progress: &Progress, columns: usize, style: Style) -> String {
     let counts = &progress.counts;
-    let active = progress.leased.max(progress.running.len() as u64);
-    let waiting = counts.total.saturating_sub(counts.done() + active);
-    let parts: Vec<(u64, &str, fn(Style, &str) -> String)> = vec![
+    let active = running(progress);
+    let next = progress.leased.saturating_sub(active);
+    let waiting = counts.total.saturating_sub(counts.done() + active + next);
+    type Paint = fn(Style, &str) -> String;
+    let parts: [(u64, &str, Paint); 8] = [
         (counts.succeeded, "succeeded", |style, text| style.green(text)),
         (counts.skipped, "skipped", |_, text| text.to_owned()),
         (counts.failed, "failed", |style, text| style.red(text)),
         (counts.rejected, "rejected", |style, text| style.red(text)),
         (counts.cancelled, "cancelled", |style, text| style.yellow(text)),
         (active, "running", |_, text| text.to_owned()),
+        (next, "next", |style, text| style.dim(text)),
         (waiting, "waiting", |style, text| style.dim(text)),
     ];
     let mut line = " ".to_owned();
@@ -315,6 +318,15 @@ fn counts_line(progress: &Progress, columns: usize, style: Style) -> String {
         line.push_str(&colour(style, &text));
     }
     line
+}
+
+/// How many programs run, as far as that is known: of very short ones it is not, and the rest of the leased are next.
+pub(crate) fn running(progress: &Progress) -> u64 {
+    match progress.running.len() as u64 {
+        // So many are listed at most.
+        50.. => progress.leased,
+        listed => listed,
+    }
 }
 
 /// Never 100 before the end, and never 0 after the first.
@@ -338,7 +350,7 @@ mod tests {
 
     use super::*;
 
-    fn running(seq: i64, attempt: u32, label: &str, started_at: i64, memory: u64) -> Running {
+    fn task(seq: i64, attempt: u32, label: &str, started_at: i64, memory: u64) -> Running {
         Running {
             seq,
             attempt,
@@ -361,9 +373,9 @@ mod tests {
                 ..Counts::default()
             },
             running: vec![
-                running(60, 1, "dest=BOS depth=4", 30_000, 412 << 20),
-                running(61, 2, "dest=LAX depth=4", 39_500, 0),
-                running(62, 1, "dest=日本 evil=\x1b[2J depth=4", 41_900, 3 << 29),
+                task(60, 1, "dest=BOS depth=4", 30_000, 412 << 20),
+                task(61, 2, "dest=LAX depth=4", 39_500, 0),
+                task(62, 1, "dest=日本 evil=\x1b[2J depth=4", 41_900, 3 << 29),
             ],
             leased: 12,
             remaining: Some(Duration::from_secs(37)),

@@ -7,9 +7,9 @@ use kingtide_core::engine::event::Stored;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Failure, Progress};
 
-use super::live::percent;
+use super::live::{percent, running};
 use super::style::Style;
-use super::text::{count, cut, duration, tame, without_stamp};
+use super::text::{count, cut, duration, tame, task_label, without_stamp};
 
 /// A line when this much time has passed since the last and something is new,
 const BRISK: Duration = Duration::from_secs(10);
@@ -53,8 +53,10 @@ impl Plain {
         if bad > 0 {
             line.push_str(&format!(", {} failed", count(bad)));
         }
-        let active = progress.leased.max(progress.running.len() as u64);
-        line.push_str(&format!(", {} running", count(active)));
+        let active = running(progress);
+        if active > 0 {
+            line.push_str(&format!(", {} running", count(active)));
+        }
         line.push_str(&format!(", {}", duration(progress.now.since(progress.started_at))));
         if let Some(remaining) = progress.remaining {
             line.push_str(&format!(", about {} left", duration(remaining)));
@@ -87,6 +89,7 @@ impl Failures {
     pub(crate) fn tell(&mut self, job: &str, failure: &Failure) -> Option<String> {
         let style = self.style;
         let mark = match failure.state {
+            Stored::Waiting | Stored::Leased if failure.retry_in.is_none() => style.yellow("again"),
             Stored::Waiting | Stored::Leased => style.yellow("retry"),
             Stored::Failed => style.red("failed"),
             Stored::Rejected => style.red("rejected"),
@@ -96,21 +99,22 @@ impl Failures {
         if self.told > Failures::IN_ALL {
             return None;
         }
-        let label = match &*failure.label {
-            "" => format!("task {}", failure.seq),
-            label => tame(&cut(label, 120)),
-        };
+        let label = task_label(&failure.label, failure.seq, 120);
         let mut text = format!("{mark} {label}: {}", tame(&failure.reason));
         let is_again = matches!(failure.state, Stored::Waiting | Stored::Leased);
         if is_again || failure.attempt > 1 {
             text.push_str(&format!(" in attempt {}", failure.attempt));
         }
-        text.push_str(&match failure.retry_in.filter(|delay| !delay.is_zero()) {
-            Some(delay) if is_again => format!(", tried again in {}", duration(delay)),
-            _ if is_again => ", tried again at once".to_owned(),
-            _ if failure.attempt > 1 => ", the last".to_owned(),
-            _ => String::new(),
-        });
+        match failure.retry_in {
+            Some(delay) if is_again => text.push_str(&format!(", tried again in {}", duration(delay))),
+            // Released, lost or put back: no failure of its own.
+            None if is_again => {
+                text.push_str(", back in the queue at no cost");
+                return Some(text);
+            }
+            _ if failure.attempt > 1 => text.push_str(", the last"),
+            _ => {}
+        }
         if self.told <= Failures::WITH_TAIL {
             let lines: Vec<&str> = failure.tail.lines().filter(|line| !line.trim().is_empty()).collect();
             for line in &lines[lines.len().saturating_sub(Failures::TAIL_LINES)..] {

@@ -6,7 +6,7 @@ use kingtide_core::message::Message;
 use kingtide_runtime::view::{Outcome, OutputTotal, Peak, Run, RunState, Slow, Task, Totals};
 
 use super::style::Style;
-use super::text::{bytes, count, cut, duration, plural, tame};
+use super::text::{bytes, count, duration, plural, tame, task_label};
 
 /// Everything that the summary is made of.
 #[derive(Clone, Debug)]
@@ -34,12 +34,13 @@ const ROOM: f64 = 1.25;
 pub(crate) fn render(facts: &Facts, style: Style) -> String {
     let mut lines = vec![headline(facts, style)];
     let mut figure = |name: &str, text: String| lines.push(format!("  {} {text}", style.dim(&format!("{name:<9}"))));
-    if let Some(reason) = facts
+    // `cancelled` says nothing that the headline does not.
+    let reason = facts
         .run
         .reason
         .as_ref()
-        .filter(|_| facts.run.state != RunState::Succeeded)
-    {
+        .filter(|reason| *reason != facts.run.state.text());
+    if let Some(reason) = reason {
         figure("because", tame(reason));
     }
     if let Some(text) = slowest(facts) {
@@ -138,7 +139,7 @@ fn memory(facts: &Facts) -> Option<String> {
         return (killed > 0).then(|| format!("{} killed for want of it{limits}", plural(killed, "attempt")));
     };
     let at_most = format!(
-        "{} at the most ({})",
+        "{} at most ({})",
         bytes(peak.memory),
         short(&peak.message, peak.attempt.task.seq)
     );
@@ -200,7 +201,7 @@ fn attempts(facts: &Facts) -> Option<String> {
         (totals.recovered, "retried with success"),
         (failed, "failed"),
         (totals.of(Outcome::TimedOut), "of them timed out"),
-        (totals.of(Outcome::Lost), "lost with their process, at no cost"),
+        (totals.of(Outcome::Lost), "lost, at no cost"),
         (totals.of(Outcome::Released), "released"),
     ]
     .into_iter()
@@ -237,8 +238,7 @@ fn next(facts: &Facts) -> Vec<String> {
 }
 
 fn short(message: &Message, seq: i64) -> String {
-    let label = tame(&cut(&message.label(), 48));
-    if label.is_empty() { format!("task {seq}") } else { label }
+    task_label(&message.label(), seq, 48)
 }
 
 /// How to name a task on a command line: by its parameters where they are few and plain, else by its number.

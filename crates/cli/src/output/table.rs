@@ -54,11 +54,11 @@ impl Table {
             let mut text = String::new();
             for (place, index) in shown.iter().enumerate() {
                 let mut cell = cells(*index);
-                if place + 1 == shown.len() {
-                    if let Some(columns) = columns {
-                        let room = columns.saturating_sub(width(&text)).max(8);
-                        cell = if width(&cell) > room { cut(&cell, room) } else { cell };
-                    }
+                if place + 1 == shown.len()
+                    && let Some(columns) = columns
+                {
+                    let room = columns.saturating_sub(width(&text)).max(8);
+                    cell = if width(&cell) > room { cut(&cell, room) } else { cell };
                 }
                 let padding = " ".repeat(widths[place].saturating_sub(width(&cell)));
                 let (before, after) = if self.columns[*index].is_number {

@@ -120,6 +120,14 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// What a task is called: its parameters, cut to a number of columns, or its number where it has none.
+pub(crate) fn task_label(label: &str, seq: i64, columns: usize) -> String {
+    match label {
+        "" => format!("task {seq}"),
+        label => tame(&cut(label, columns)),
+    }
+}
+
 /// On one line and harmless: what programs and files wrote may hold sequences that command a terminal.
 pub(crate) fn tame(text: &str) -> String {
     text.chars()
@@ -136,7 +144,11 @@ pub(crate) fn is_stamped(line: &[u8]) -> bool {
 }
 
 pub(crate) fn without_stamp(line: &str) -> &str {
-    if is_stamped(line.as_bytes()) { &line[STAMP..] } else { line }
+    if is_stamped(line.as_bytes()) {
+        &line[STAMP..]
+    } else {
+        line
+    }
 }
 
 #[cfg(test)]

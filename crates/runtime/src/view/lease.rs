@@ -21,7 +21,11 @@ pub struct Lease {
 impl Lease {
     /// Whether the process that took it is still there. A number that went to another process does not count.
     pub fn is_held(&self) -> bool {
-        process::is_alive(&Holder { pid: self.pid, process_start: self.process_start, boot: self.boot.clone() })
+        process::is_alive(&Holder {
+            pid: self.pid,
+            process_start: self.process_start,
+            boot: self.boot.clone(),
+        })
     }
 }
 
@@ -64,7 +68,12 @@ mod tests {
         assert_eq!(lease.epoch, 3);
         assert!(!lease.is_held());
         let ours = process::ours();
-        let held = Lease { pid: ours.pid, process_start: ours.process_start, boot: ours.boot, ..lease };
+        let held = Lease {
+            pid: ours.pid,
+            process_start: ours.process_start,
+            boot: ours.boot,
+            ..lease
+        };
         assert!(held.is_held());
     }
 }

@@ -8,7 +8,7 @@ mod attempt;
 mod figures;
 mod lease;
 mod output;
-pub mod place;
+
 mod result;
 mod run;
 mod state;

@@ -58,11 +58,12 @@ impl Iterator for ResultRows<'_> {
     type Item = Result<ResultRow, ReadError>;
 
     fn next(&mut self) -> Option<Result<ResultRow, ReadError>> {
-        if self.page.is_empty() && !self.at_end {
-            if let Err(source) = self.read_page() {
-                self.at_end = true;
-                return Some(Err(reading("the results")(source)));
-            }
+        if self.page.is_empty()
+            && !self.at_end
+            && let Err(source) = self.read_page()
+        {
+            self.at_end = true;
+            return Some(Err(reading("the results")(source)));
         }
         self.page.pop_front().map(Ok)
     }
@@ -106,8 +107,9 @@ impl ResultRows<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Database, place, sample};
+    use super::super::{Database, sample};
     use super::*;
+    use crate::layout::Layout;
 
     #[test]
     fn a_row_joins_message_state_figures_and_result() {
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn pages_join_without_a_seam() {
         let project = sample::project();
-        let writer = rusqlite::Connection::open(place::database(project.path())).expect("a writer");
+        let writer = rusqlite::Connection::open(Layout::new(project.path()).database()).expect("a writer");
         let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 193)";
         writer
             .execute_batch(&format!(

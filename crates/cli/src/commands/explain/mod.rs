@@ -11,7 +11,7 @@ use serde_json::json;
 use self::sentences::{OfRun, OfTask, Policy};
 use crate::args::Explain;
 use crate::exit::{Exit, Outcome};
-use crate::output::text::{cut, now, tame};
+use crate::output::text::{now, tame, task_label};
 use crate::output::{self, json};
 use crate::project::Place;
 use crate::select;
@@ -62,7 +62,7 @@ pub(crate) fn run(explain: &Explain, settings: &Settings) -> Outcome {
                 json::line(&mut out, &value)?;
             }
             false => {
-                let label = tame(&cut(&of_task.task.message.label(), 100));
+                let label = task_label(&of_task.task.message.label(), of_task.task.id.seq, 100);
                 let name = format!("{}/{} {label}", of_run.run.name(), of_task.task.id.seq);
                 writeln!(out, "{}", settings.out.bold(&name))?;
                 said.iter()

@@ -64,11 +64,8 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
     let run = &facts.run;
     let counts = &run.counts;
     let mut said = Vec::new();
-    let because = run
-        .reason
-        .as_ref()
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
+    let reason = run.reason.as_ref().filter(|reason| *reason != run.state.text());
+    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     match run.state {
         RunState::Open => said.push(match facts.runtime {
             Some(pid) => format!(
@@ -100,8 +97,13 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
         )),
     }
     if run.late {
-        let most = run.deadline_at.map(|deadline| format!(" of {}", duration(deadline.since(run.created_at))));
-        said.push(format!("It was ended by its `max_duration`{}.", most.unwrap_or_default()));
+        let most = run
+            .deadline_at
+            .map(|deadline| format!(" of {}", duration(deadline.since(run.created_at))));
+        said.push(format!(
+            "It was ended by its `max_duration`{}.",
+            most.unwrap_or_default()
+        ));
     }
     if run.state == RunState::Open && facts.runtime.is_some() {
         waiting_of_run(facts, &mut said);
@@ -179,18 +181,14 @@ fn past_of_run(facts: &OfRun, said: &mut Vec<String>) {
             capital(&plural(of(Outcome::TimedOut), "attempt"))
         ));
     }
-    if of(Outcome::Lost) > 0 {
-        let lost = plural(of(Outcome::Lost), "attempt");
-        said.push(format!(
-            "{} lost with the process or machine that ran them; that costs no retry.",
-            capital(&lost)
-        ));
-    }
-    if of(Outcome::Released) > 0 {
-        said.push(format!(
-            "{} handed back to the queue, at no cost.",
-            capital(&plural(of(Outcome::Released), "attempt"))
-        ));
+    for (outcome, words) in [
+        (Outcome::Lost, "lost with what ran them; that costs no retry"),
+        (Outcome::Released, "handed back to the queue, at no cost"),
+    ] {
+        if of(outcome) > 0 {
+            let were = if of(outcome) == 1 { "was" } else { "were" };
+            said.push(format!("{} {were} {words}.", capital(&plural(of(outcome), "attempt"))));
+        }
     }
     if facts.run.counts.skipped > 0 {
         said.push(format!(
@@ -407,18 +405,22 @@ fn past(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
             .as_ref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
+        let cost = match attempt.outcome {
+            Outcome::Lost | Outcome::Released => ", at no cost",
+            _ => "",
+        };
         let end = match attempt.outcome {
             Outcome::Succeeded => "succeeded, and its result was not kept",
             Outcome::Failed => "failed",
             Outcome::Skipped => "was skipped",
-            Outcome::Released => "was handed back to the queue, at no cost",
+            Outcome::Released => "was handed back to the queue",
             Outcome::Rejected => "was rejected",
             Outcome::TimedOut => "ran into its timeout",
             Outcome::OutOfMemory => "ran out of memory",
-            Outcome::Lost => "was lost with what ran it, at no cost",
+            Outcome::Lost => "was lost with what ran it",
             Outcome::Stopped => "was stopped",
         };
-        said.push(format!("Attempt {} {end}{wall}{words}.", attempt.id.number));
+        said.push(format!("Attempt {} {end}{wall}{words}{cost}.", attempt.id.number));
     }
     if let (Some(memory), true) = (of.task.memory, of.task.state != TaskState::Waiting) {
         let most = facts.policy.as_ref().and_then(|policy| policy.memory_max);
@@ -546,8 +548,7 @@ mod tests {
             for runtime in [Some(4242), None] {
                 let mut facts = of(*state);
                 facts.runtime = runtime;
-                facts.run.reason =
-                    (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
+                facts.run.reason = (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
                 text.push_str(&format!("{state}, runtime {runtime:?}\n"));
                 of_run(&facts)
                     .iter()

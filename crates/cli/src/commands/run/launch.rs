@@ -120,7 +120,9 @@ fn nothing(old: &Run) -> Run {
 
 /// Ends a run: through the runtime that works on it, or without one.
 pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
-    if control::cancel(&launch.place.folder.join(".kingtide"), run)?.is_some() {
+    let asked = control::cancel(launch.place.layout().root(), run)
+        .map_err(|error| Failure::new("the runtime that works on it could not be asked").because(error))?;
+    if asked.is_some() {
         return Ok(());
     }
     let mut runtime = open(launch.place)?;
@@ -161,7 +163,10 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
         .run(run)?
         .ok_or_else(|| Failure::new(format!("{title} is not in the database any more")))?;
     let exit = exit_of(&row, Some(launch.job));
-    let facts = facts(&snapshot, row, ended.wall, Some(launch.job))?;
+    let facts = Facts {
+        limits: limits(&ended.limits),
+        ..facts(&snapshot, row, ended.wall, Some(launch.job))?
+    };
     if !launch.settings.quiet {
         say(&summary::render(&facts, launch.settings.err));
     } else if exit != Exit::Done {
@@ -175,6 +180,15 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
         }
     }
     Ok(exit)
+}
+
+/// How memory was limited, in words.
+fn limits(mode: &str) -> Option<String> {
+    match mode {
+        "v2" | "v1" => Some(format!("by cgroup {mode}")),
+        "watch" => Some("by watching it".to_owned()),
+        _ => None,
+    }
 }
 
 /// What the summary of a run is made of.

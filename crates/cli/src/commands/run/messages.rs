@@ -58,60 +58,50 @@ struct Origin {
     only: Vec<String>,
     file: Option<String>,
     source: String,
+    /// Whether the rows stand in the project file.
+    is_checked: bool,
 }
 
 impl Messages {
     /// Reads all rows of a wish and keeps the first.
-    pub(crate) fn check(place: &Place, job: &Job, wish: &Wish) -> Result<Messages, Failure> {
+    pub(crate) fn check(place: &Place, job: &Job, wish: &Wish) -> Messages {
         let mut messages = Messages {
             count: 0,
             first: None,
             findings: Findings::default(),
             source: String::new(),
         };
-        let origin = match Origin::of(place, job, wish) {
-            Ok(origin) => origin,
-            Err(findings) => return Ok(Messages { findings, ..messages }),
-        };
-        messages.source = origin.source.clone();
-        let mut check = RowCheck::new(job, origin.file.as_deref());
-        let mut keep = |message: &Message| {
-            messages.count += 1;
-            messages.first.get_or_insert_with(|| message.clone());
-        };
-        if let Some(message) = &origin.one {
-            check.look(&Ok(Row {
-                line: 1,
-                message: message.clone(),
-            }));
-            keep(message);
+        if let Err(findings) = messages.read(place, job, wish) {
+            messages.findings.0.extend(findings.0);
         }
-        let mut only = match Only::parse(&origin.only) {
-            Ok(only) => only,
-            Err(findings) => return Ok(Messages { findings, ..messages }),
-        };
-        match origin
-            .params
-            .as_ref()
-            .map(|params| params.rows(|file| open(&place.folder, file)))
-        {
-            None => {}
-            Some(Err(finding)) => messages.findings.push(finding),
-            Some(Ok(rows)) => {
-                for row in rows {
-                    let is_wanted = row.as_ref().map_or(true, |row| only.accepts(&row.message));
-                    if is_wanted {
-                        check.look(&row);
-                        if let Ok(row) = &row {
-                            keep(&row.message);
-                        }
-                    }
-                }
+        messages
+    }
+
+    fn read(&mut self, place: &Place, job: &Job, wish: &Wish) -> Result<(), Findings> {
+        let origin = Origin::of(place, job, wish)?;
+        self.source.clone_from(&origin.source);
+        let mut only = Only::parse(&origin.only)?;
+        let mut check = RowCheck::new(job, origin.file.as_deref());
+        for row in origin.rows(place).map_err(|finding| Findings(vec![finding]))? {
+            if row.as_ref().is_ok_and(|row| !only.accepts(&row.message)) {
+                continue;
+            }
+            // Rows that stand in the project file were looked at with it.
+            if !origin.is_checked {
+                check.look(&row);
+            }
+            if let Ok(row) = row {
+                self.count += 1;
+                self.first.get_or_insert(row.message);
             }
         }
-        messages.findings.0.extend(check.finish().0);
-        messages.findings.0.extend(only.finish().0);
-        Ok(messages)
+        // Where the filter lets nothing through, it has more to say about it than that there are no rows.
+        let of_filter = only.finish();
+        if !origin.is_checked && !of_filter.has_errors() {
+            self.findings.0.extend(check.finish().0);
+        }
+        self.findings.0.extend(of_filter.0);
+        Ok(())
     }
 
     /// Hands the messages of a wish that was checked to `submit`, one by one. A row that cannot be read any more, because the
@@ -127,25 +117,24 @@ impl Messages {
         };
         let origin = Origin::of(place, job, wish).map_err(|_| changed("they are no longer sound"))?;
         let mut only = Only::parse(&origin.only).map_err(|_| changed("they are no longer sound"))?;
-        let rows = match &origin.params {
-            None => None,
-            Some(params) => {
-                let rows = params.rows(|file| open(&place.folder, file));
-                Some(rows.map_err(|finding| changed(&finding.message))?)
-            }
-        };
-        let rows = rows.into_iter().flatten().map(|row| row.map(|row| row.message));
-        let mut messages = origin
-            .one
-            .clone()
-            .into_iter()
-            .map(Ok)
-            .chain(rows.filter(|row| row.as_ref().map_or(true, |message| only.accepts(message))));
+        let rows = origin.rows(place).map_err(|finding| changed(&finding.message))?;
+        let mut messages = rows
+            .map(|row| row.map(|row| row.message))
+            .filter(|message| message.as_ref().map_or(true, |message| only.accepts(message)));
         submit(&mut messages)?.map_err(|finding| changed(&finding.message))
     }
 }
 
 impl Origin {
+    fn rows(&self, place: &Place) -> Result<impl Iterator<Item = Result<Row, Finding>> + '_, Finding> {
+        let rows = match &self.params {
+            Some(params) => Some(params.rows(|file| open(&place.folder, file))?),
+            None => None,
+        };
+        let one = self.one.clone().map(|message| Ok(Row { line: 1, message }));
+        Ok(one.into_iter().chain(rows.into_iter().flatten()))
+    }
+
     fn of(place: &Place, job: &Job, wish: &Wish) -> Result<Origin, Findings> {
         let nothing = Origin {
             params: None,
@@ -153,6 +142,7 @@ impl Origin {
             only: Vec::new(),
             file: None,
             source: String::new(),
+            is_checked: false,
         };
         let of_params = |params: Option<&Params>| match params {
             Some(Params::File(file)) => (Some(file.clone()), file.clone()),
@@ -165,6 +155,7 @@ impl Origin {
                     let (file, source) = of_params(Some(params));
                     Origin {
                         params: Some(params.clone()),
+                        is_checked: file.is_none(),
                         file,
                         source,
                         ..nothing
@@ -196,6 +187,7 @@ impl Origin {
                 }
                 Origin {
                     params,
+                    is_checked: file.is_none(),
                     file,
                     only,
                     source,
@@ -221,4 +213,73 @@ fn relative(folder: &Path, file: &Path) -> String {
         .unwrap_or(&absolute)
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::summary::sample;
+
+    fn pair(name: &str, value: &str) -> Pair {
+        Pair {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    /// What is found, and what is handed over.
+    fn check(wish: &Wish, rows: &str) -> (Messages, Result<Vec<String>, String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("p.csv"), rows).expect("a file");
+        let place = Place {
+            folder: folder.path().to_owned(),
+            file: folder.path().join("kingtide.toml"),
+        };
+        let job = Job {
+            params: Some(Params::File("p.csv".to_owned())),
+            ..sample::job()
+        };
+        let handed = Messages::hand_over(&place, &job, wish, |messages| {
+            Ok(messages
+                .map(|message| message.map(|message| message.label()))
+                .collect::<Result<Vec<String>, Finding>>())
+        });
+        (
+            Messages::check(&place, &job, wish),
+            handed.map_err(|failure| format!("{failure:?}")),
+        )
+    }
+
+    #[test]
+    fn a_filter_chooses_rows_and_says_when_it_chooses_none() {
+        let only = |value| Wish::Rows {
+            file: None,
+            only: vec![pair("dest", value)],
+        };
+        let (messages, handed) = check(&only("LAX"), "dest,n\nBOS,1\nLAX,2\nLAX,3\n");
+        assert_eq!((messages.count, messages.source.as_str()), (2, "p.csv, only dest=LAX"));
+        assert_eq!(handed, Ok(vec!["dest=LAX n=2".to_owned(), "dest=LAX n=3".to_owned()]));
+        let (messages, _) = check(&only("SFO"), "dest,n\nBOS,1\n");
+        let codes: Vec<&str> = messages.findings.0.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["no-match"], "and not that there are no rows");
+    }
+
+    #[test]
+    fn a_broken_row_is_found_before_and_stops_the_handing_over() {
+        let (messages, handed) = check(&Wish::Params, "dest,n\nBOS,1\nLAX\n");
+        assert!(messages.findings.has_errors());
+        assert!(handed.is_err_and(|failure| failure.contains("changed while they were read")));
+    }
+
+    #[test]
+    fn one_message_is_what_was_typed() {
+        let (messages, handed) = check(&Wish::One(vec![pair("dest", "BOS"), pair("n", "7")]), "");
+        assert_eq!((messages.count, messages.findings.has_errors()), (1, false));
+        assert_eq!(handed, Ok(vec!["dest=BOS n=7".to_owned()]));
+        let (messages, _) = check(&Wish::One(vec![pair("n", "7")]), "");
+        assert!(
+            messages.findings.has_errors(),
+            "`{{dest}}` has nothing to be filled from"
+        );
+    }
 }

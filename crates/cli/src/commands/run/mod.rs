@@ -28,13 +28,19 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         job,
         workers: run.workers,
     };
-    if run.resume && !run.dry_run {
-        if let Some(exit) = launch::resume(&launch)? {
-            return Ok(exit);
-        }
+    if run.resume
+        && !run.dry_run
+        && let Some(exit) = launch::resume(&launch)?
+    {
+        return Ok(exit);
     }
     let wish = Wish::of(run);
-    if matches!(wish, Wish::Params) && job.params.is_none() && !takes_nothing(job) {
+    let needs_params = match &wish {
+        Wish::Params => !takes_nothing(job),
+        Wish::Rows { file, .. } => file.is_none(),
+        Wish::One(_) => false,
+    };
+    if needs_params && job.params.is_none() {
         return Err(
             Failure::usage(format!("the job `{}` needs messages and has no `params`", job.name)).help(format!(
                 "`kingtide run {} {}`, or `--params FILE`",
@@ -43,7 +49,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
             )),
         );
     }
-    let messages = Messages::check(&place, job, &wish)?;
+    let messages = Messages::check(&place, job, &wish);
     Checked {
         project: None,
         findings: messages.findings.clone(),

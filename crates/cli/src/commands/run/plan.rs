@@ -142,7 +142,7 @@ fn fails(job: &Job) -> String {
     let borne = match job.tolerate_failures {
         Tolerance::Count(0) => "any failed task fails the run".to_owned(),
         Tolerance::Count(count) => format!("{} may fail", plural(count, "task")),
-        Tolerance::Percent(percent) if percent == 0.0 => "any failed task fails the run".to_owned(),
+        Tolerance::Percent(0.0) => "any failed task fails the run".to_owned(),
         Tolerance::Percent(percent) => format!("{percent} % of the tasks may fail"),
     };
     format!("{retries}; {borne}")
@@ -165,11 +165,11 @@ mod tests {
 
     #[test]
     fn the_narrowest_limit_is_named() {
-        let room = Room {
+        let room = Room(Capacity {
             cpu_milli: 4000,
             memory: 8 << 30,
             gpus: 0,
-        };
+        });
         let mut job = sample::job();
         assert_eq!(room.slots(&job, None), (4, "cpu"));
         assert_eq!(room.slots(&job, Some(2)), (2, "--workers"));
