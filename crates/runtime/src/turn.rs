@@ -1,7 +1,7 @@
 //! The one loop: events in, one transaction, then the effects. See `docs/decisions/001-leases-ahead.md` for why a commit
 //! is not on the way of a free slot.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
 use crate::store::{LEASE_RENEWAL, Store, StoreError};
-use crate::{keeper, process, python, secrets, signals};
+use crate::surroundings::Surroundings;
+use crate::{keeper, process, signals};
 
 /// What the loop leaves.
 #[derive(Debug)]
@@ -305,6 +306,7 @@ impl Turn<'_> {
                         ));
                     }
                     paused = true;
+                    // Nothing tells when there is room again.
                     std::thread::sleep(DISK_FULL_PAUSE);
                 }
                 Err(Attempted::Store(error)) => return Err(error.into()),
@@ -390,50 +392,6 @@ fn final_counts(change: &Change) -> Option<Counts> {
         Some(*counts)
     } else {
         None
-    }
-}
-
-/// What attempts are given beside their messages.
-struct Surroundings {
-    inherited: BTreeMap<String, String>,
-    secrets: Vec<(String, String)>,
-    /// `VIRTUAL_ENV` and `PATH` of the job's Python environment.
-    python: Vec<(String, String)>,
-}
-
-impl Surroundings {
-    fn gather(
-        job: &Job,
-        layout: &Layout,
-        options: &ExecuteOptions,
-        observe: &mut dyn FnMut(Notice),
-    ) -> Result<Surroundings, RunError> {
-        let secrets = secrets::read(job, layout.project())?;
-        let hidden: BTreeSet<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
-        let inherited: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| !name.starts_with("KINGTIDE_") && !hidden.contains(name.as_str()))
-            .collect();
-        let python = match &job.python {
-            None => Vec::new(),
-            Some(requirements) => {
-                let mut say = |line: String| observe(Notice::Said(line));
-                let environment = python::ensure(&layout.project().join(requirements), &options.cache, &mut say)
-                    .map_err(|source| RunError::Python {
-                        job: job.name.clone(),
-                        source,
-                    })?;
-                let inherited_path = inherited.get("PATH").map(String::as_str);
-                let mut variables: Vec<(String, String)> = environment.variables().into();
-                variables.push(("PATH".to_owned(), environment.path(inherited_path)));
-                variables
-            }
-        };
-        Ok(Surroundings {
-            inherited,
-            secrets,
-            python,
-        })
     }
 }
 
