@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kingtide_core::engine::event::{Counts, Stored};
+use kingtide_core::engine::event::{Counts, TaskState};
 use kingtide_core::engine::{Change, Effect, Event, IllegalTransition};
 use kingtide_core::id::TaskId;
 use kingtide_core::message::Message;
@@ -137,7 +137,7 @@ impl From<StoreError> for Attempted {
 
 fn leased_task(change: &Change) -> Option<TaskId> {
     match change {
-        Change::Task(row) if row.state == Stored::Leased => Some(row.task),
+        Change::Task(row) if row.state == TaskState::Leased => Some(row.task),
         _ => None,
     }
 }

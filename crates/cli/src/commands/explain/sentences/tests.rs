@@ -1,5 +1,6 @@
 //! What is said of each state.
 
+use kingtide_core::engine::state::Named;
 use kingtide_runtime::notice::Counts;
 
 use super::*;
