@@ -11,6 +11,7 @@ mod licences;
 mod setup;
 mod spdx;
 mod suite;
+mod wheels;
 
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,7 @@ const SUITES: &[Suite] = &[
         budget_s: 1500,
         work: |limit| {
             Tool::cargo("nextest run --workspace --locked --profile check -E")
+                .env(wheels::VARIABLE, wheels::folder())
                 .arg("not binary_id(xtask::tidy)")
                 .run(limit)
         },
@@ -69,6 +71,7 @@ const SUITES: &[Suite] = &[
         budget_s: 120,
         work: |limit| {
             Tool::cargo("nextest run --workspace --locked --profile check -E")
+                .env(wheels::VARIABLE, wheels::folder())
                 .arg("binary_id(xtask::tidy)")
                 .run(limit)
         },

@@ -54,6 +54,7 @@ pub(crate) fn run(limit: &Deadline) -> anyhow::Result<()> {
             "not present, environments are made with venv and pip"
         }
     );
+    super::wheels::fetch(limit)?;
     println!("dependencies: fetched where they are missing");
     Tool::cargo("fetch --locked --quiet").run(limit)
 }

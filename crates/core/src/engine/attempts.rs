@@ -43,9 +43,9 @@ impl Engine {
         if !task.is_leased() {
             return Ok(());
         }
-        let (pool, gpus) = (task.pool, std::mem::take(&mut task.gpus));
+        let (pool, gpus, bytes) = (task.pool, std::mem::take(&mut task.gpus), task.bytes);
         let ledger = task.ledger;
-        self.leave_pool(pool, &gpus);
+        self.leave_pool(pool, &gpus, bytes);
         let run = self
             .runs
             .get_mut(&attempt.task.run)
@@ -151,7 +151,8 @@ impl Engine {
                 continue;
             }
             let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
-            self.leave_pool(pool, &gpus);
+            let bytes = task.bytes;
+            self.leave_pool(pool, &gpus, bytes);
             let verdict = Verdict {
                 input: if cancelled { Input::Cancelled } else { Input::Released },
                 outcome: Outcome::Released,
@@ -187,7 +188,8 @@ impl Engine {
             for attempt in missing {
                 let task = self.current(attempt).expect("leased above");
                 let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
-                self.leave_pool(pool, &gpus);
+                let bytes = task.bytes;
+                self.leave_pool(pool, &gpus, bytes);
                 let run = &self.runs[&attempt.task.run];
                 let mut verdict = retry::judge_loss(&run.job, ledger);
                 if run.ending.is_some() && verdict.input == (Input::Failed { again: true }) {

@@ -93,8 +93,8 @@ pub struct Ledger {
 #[derive(Clone, Debug)]
 pub struct Received {
     pub run: RunId,
-    /// `Receive::max`: fewer deliveries than this say that no more may go now.
-    pub asked: u32,
+    /// These are all that may go now.
+    pub exhausted: bool,
     pub deliveries: Vec<Delivery>,
     /// When the first of those that wait for their time may go.
     pub next_visible: Option<Timestamp>,
@@ -107,6 +107,8 @@ pub struct Delivery {
     /// Attempts so far.
     pub attempts: u32,
     pub ledger: Ledger,
+    /// Of the message's body.
+    pub bytes: u64,
 }
 
 /// How an attempt ended.

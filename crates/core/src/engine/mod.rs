@@ -62,15 +62,19 @@ struct Task {
     ledger: Ledger,
     pool: Pool,
     gpus: Vec<u32>,
+    /// Of its message, while it is ahead or running.
+    bytes: u64,
     /// Collected, until the output is published.
     exit: Option<event::Exit>,
 }
 
 /// Attempts that are alike; `active - placed` of them are ahead, waiting in the keeper.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct PoolState {
     active: u32,
     placed: u32,
+    /// Of their messages.
+    bytes: u64,
 }
 
 impl Engine {

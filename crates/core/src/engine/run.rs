@@ -3,7 +3,7 @@
 use super::event::{Change, Counts, Effect, OpenRun, Pool, RunState, Stop};
 use super::task::State;
 use super::window::Pace;
-use super::{Engine, PoolState, Step, Supply, Task};
+use super::{Engine, Step, Supply, Task};
 use crate::id::RunId;
 use crate::project::{Job, Resources};
 use crate::time::Timestamp;
@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub(super) pace: Pace,
     /// The store has offered all that may go now.
     pub(super) exhausted: bool,
+    /// What is ahead is heavy enough; more is leased when one of them has ended.
+    pub(super) sated: bool,
     /// When the first of those that wait for their time may go.
     pub(super) next_visible: Option<Timestamp>,
     /// The next in order did not fit; nothing behind it starts before it does.
@@ -84,7 +86,7 @@ impl Engine {
                 ..open.job.resources
             };
             let gpus = self.packing.take(resources);
-            let state = self.pools.entry(pool).or_insert(PoolState { active: 0, placed: 0 });
+            let state = self.pools.entry(pool).or_default();
             state.active += 1;
             state.placed += 1;
             let attempt = leased.attempt;
@@ -94,6 +96,7 @@ impl Engine {
                 ledger: leased.ledger,
                 pool,
                 gpus,
+                bytes: 0,
                 exit: None,
             };
             self.tasks.insert(attempt.task, task);
@@ -108,6 +111,7 @@ impl Engine {
                     memory: None,
                 },
                 gpus: Vec::new(),
+                bytes: 0,
                 exit: None,
             };
             self.tasks.insert(attempt.task, task);
@@ -124,6 +128,7 @@ impl Engine {
             ending: None,
             pace: Pace::default(),
             exhausted: false,
+            sated: false,
             next_visible: None,
             blocked: None,
             dirty: false,

@@ -3,9 +3,12 @@
 use super::event::{Change, Effect, Pool, Receive, Received, Start, TaskRow, TaskState};
 use super::task::{self, Input, State};
 use super::window::Pace;
-use super::{Engine, IllegalTransition, PoolState, Step, Supply, Task};
+use super::{Engine, IllegalTransition, Step, Supply, Task};
 use crate::id::RunId;
 use crate::time::Timestamp;
+
+/// Bodies that a pool may hold before nothing more is leased ahead: a window of large messages costs no memory.
+const MOST_BYTES_AHEAD: u64 = 8 * 1024 * 1024;
 
 impl Engine {
     /// The next question to the store, whose answer is `Event::Received`; `None` when nothing more may be leased now.
@@ -15,7 +18,7 @@ impl Engine {
             return None;
         }
         for (id, run) in &self.runs {
-            if run.exhausted {
+            if run.exhausted || run.sated {
                 continue;
             }
             let wanted = run.blocked.unwrap_or(run.job.resources);
@@ -50,7 +53,7 @@ impl Engine {
         };
         run.blocked = None;
         run.next_visible = received.next_visible;
-        run.exhausted = (received.deliveries.len() as u64) < u64::from(received.asked);
+        run.exhausted = received.exhausted;
         for delivery in received.deliveries {
             let run = &self.runs[&id];
             let resources = run.resources(delivery.ledger.memory);
@@ -61,6 +64,16 @@ impl Engine {
             };
             let (placed, ahead) = self.base_pool(id);
             let place = self.room(id, resources) > 0;
+            let heavy = self
+                .pools
+                .get(&pool)
+                .is_some_and(|state| state.bytes + delivery.bytes > MOST_BYTES_AHEAD);
+            if !place && heavy {
+                let run = self.runs.get_mut(&id).expect("looked up above");
+                run.exhausted = false;
+                run.sated = true;
+                break;
+            }
             if !place && (pool.memory.is_some() || ahead >= placed.saturating_mul(window - 1)) {
                 let run = self.runs.get_mut(&id).expect("looked up above");
                 run.blocked = (pool.memory.is_some()).then_some(resources);
@@ -72,8 +85,9 @@ impl Engine {
             } else {
                 Vec::new()
             };
-            let state = self.pools.entry(pool).or_insert(PoolState { active: 0, placed: 0 });
+            let state = self.pools.entry(pool).or_default();
             state.active += 1;
+            state.bytes += delivery.bytes;
             state.placed += u32::from(place);
             let attempt = delivery.task.attempt(delivery.attempts + 1);
             step.changes.push(Change::Task(TaskRow {
@@ -101,6 +115,7 @@ impl Engine {
                 ledger: delivery.ledger,
                 pool,
                 gpus,
+                bytes: delivery.bytes,
                 exit: None,
             };
             let before = self.tasks.insert(delivery.task, task);
@@ -114,10 +129,13 @@ impl Engine {
     }
 
     /// An attempt has left its pool. While others are ahead, the keeper has already put the next one in its place.
-    pub(super) fn leave_pool(&mut self, pool: Pool, gpus: &[u32]) {
-        let resources = self.runs[&pool.run].resources(pool.memory);
+    pub(super) fn leave_pool(&mut self, pool: Pool, gpus: &[u32], bytes: u64) {
+        let run = self.runs.get_mut(&pool.run).expect("a held task has an open run");
+        run.sated = false;
+        let resources = run.resources(pool.memory);
         let state = self.pools.get_mut(&pool).expect("a leased task has a pool");
         state.active -= 1;
+        state.bytes -= bytes;
         if state.active < state.placed {
             state.placed -= 1;
             self.packing.give_back(resources, gpus);

@@ -7,6 +7,9 @@ use rusqlite::{Row, params};
 
 use super::{Batch, StoreError};
 
+/// A read stops when it has so many bytes of bodies; the engine asks again.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+
 /// The answer to a `Receive`: for the engine, and the bodies for whoever starts them, in the same order.
 #[derive(Debug)]
 pub struct Offer {
@@ -25,10 +28,20 @@ impl Batch<'_> {
         let mut statement = self.tx.prepare_cached(sql)?;
         let (mut deliveries, mut bodies) = (Vec::new(), Vec::new());
         let mut rows = statement.query(params![receive.run.0, receive.max])?;
+        let mut bytes = 0;
+        let mut more = false;
         while let Some(row) = rows.next()? {
-            deliveries.push(delivery(receive.run, row)?);
-            bodies.push(row.get(5)?);
+            // One at least, however large.
+            more = bytes > MOST_BYTES;
+            if more {
+                break;
+            }
+            let body: String = row.get(5)?;
+            bytes += body.len() as u64;
+            deliveries.push(delivery(receive.run, row, body.len() as u64)?);
+            bodies.push(body);
         }
+        let exhausted = !more && (deliveries.len() as u64) < u64::from(receive.max);
         let sql = "SELECT min(visible_at) FROM task WHERE run = ?1 AND state = 'waiting' AND visible_at IS NOT NULL";
         let next_visible: Option<i64> = self
             .tx
@@ -36,7 +49,7 @@ impl Batch<'_> {
             .query_row([receive.run.0], |row| row.get(0))?;
         let received = Received {
             run: receive.run,
-            asked: receive.max,
+            exhausted,
             deliveries,
             next_visible: next_visible.map(Timestamp),
         };
@@ -52,7 +65,7 @@ impl Batch<'_> {
     }
 }
 
-fn delivery(run: RunId, row: &Row<'_>) -> rusqlite::Result<Delivery> {
+fn delivery(run: RunId, row: &Row<'_>, bytes: u64) -> rusqlite::Result<Delivery> {
     let memory: Option<i64> = row.get(4)?;
     Ok(Delivery {
         task: run.task(row.get(0)?),
@@ -62,5 +75,6 @@ fn delivery(run: RunId, row: &Row<'_>) -> rusqlite::Result<Delivery> {
             losses: row.get(3)?,
             memory: memory.map(|bytes| bytes as u64),
         },
+        bytes,
     })
 }
