@@ -337,7 +337,7 @@ impl Server {
                 // It may have handed its children to us after we looked for them.
                 continue;
             }
-            let is_settled = |ending: &mut Ending| !left.contains(&ending.exited.attempt);
+            let is_settled = |ending: &mut Ending| !left.unknown && !left.attempts.contains(&ending.exited.attempt);
             let mut settled: Vec<Ending> = self.clearing.extract_if(.., is_settled).collect();
             for ending in &mut settled {
                 if let Some((folder, left)) = &mut ending.folder {
