@@ -5,17 +5,16 @@
 //! comes, and what goes beyond `FLOOD_BYTES_PER_SECOND` is counted instead of kept, except its end. When the disk is full the
 //! bytes are counted too, and a line says so once there is room again.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
+use crate::log_file::{self, LogFile};
 use crate::redact::{Redactor, Secrets};
-use crate::stamp::{STAMP_BYTES, now_ms, stamp};
+use crate::stamp::{now_ms, stamp};
 
 /// How much of the end is kept in memory for the report.
 pub const TAIL_BYTES: usize = 2048;
@@ -29,10 +28,6 @@ const READ_BYTES: usize = 64 * 1024;
 const LARGE_PIPE_BYTES: usize = 1024 * 1024;
 /// Formatted bytes are written when they are this many.
 const WRITE_BYTES: usize = 256 * 1024;
-/// How long to leave a full disk alone.
-const RETRY: Duration = Duration::from_secs(1);
-/// No file is cut shorter than this, however small the limit is.
-const SMALLEST_HALF: u64 = 512;
 
 /// Memory that reading needs; one for all attempts of a slot.
 #[derive(Debug, Default)]
@@ -77,20 +72,12 @@ pub struct Log {
 impl Log {
     /// `limit` is in bytes, of both files together.
     pub fn new(path: &Path, limit: u64, secrets: Arc<Secrets>, buffers: Buffers) -> Log {
-        let half = (limit / 2).max(SMALLEST_HALF);
+        let half = (limit / 2).max(log_file::SMALLEST_HALF);
         Log {
             buffers,
             redactor: Redactor::new(secrets),
             tail: Vec::new(),
-            file: LogFile {
-                path: path.to_owned(),
-                half,
-                open: None,
-                ends_line: true,
-                lost: 0,
-                retry_at: None,
-                disk_full: false,
-            },
+            file: LogFile::new(path, half),
             fresh_line: true,
             is_pipe_large: false,
             allowance: Allowance::new(half),
@@ -160,15 +147,12 @@ impl Log {
         if self.left_out > 0 {
             self.end_flood();
         }
-        if self.file.lost > 0 {
-            self.file.retry_at = None;
-            self.file.retry();
-        }
+        self.file.finish();
         let mut buffers = self.buffers;
         buffers.shrink();
         Finished {
             tail: last_lines(&self.tail),
-            disk_full: self.file.disk_full,
+            disk_full: self.file.was_disk_full(),
             buffers,
         }
     }
@@ -248,146 +232,6 @@ pub struct Finished {
     pub tail: String,
     pub disk_full: bool,
     pub buffers: Buffers,
-}
-
-/// The two files.
-#[derive(Debug)]
-struct LogFile {
-    path: PathBuf,
-    half: u64,
-    open: Option<(File, u64)>,
-    /// What was written last is a whole line.
-    ends_line: bool,
-    /// Bytes that could not be written since the last that could.
-    lost: u64,
-    retry_at: Option<Instant>,
-    disk_full: bool,
-}
-
-impl LogFile {
-    /// Writes lines. `stamp` begins a file when a line has to be cut between two.
-    fn write(&mut self, mut bytes: &[u8], stamp: &[u8; STAMP_BYTES]) {
-        if self.lost > 0 {
-            self.retry();
-        }
-        while !bytes.is_empty() {
-            if self.lost > 0 {
-                self.lost += bytes.len() as u64;
-                return;
-            }
-            let room = self
-                .half
-                .saturating_sub(self.open.as_ref().map_or(0, |(_, length)| *length));
-            let (now, later) = split_at_room(bytes, room, self.half);
-            if let Err(error) = self.append(now) {
-                self.on_error(&error, bytes.len());
-                return;
-            }
-            bytes = later;
-            if !bytes.is_empty() {
-                if let Err(error) = self.rotate() {
-                    self.on_error(&error, bytes.len());
-                    return;
-                }
-                if !self.ends_line
-                    && let Err(error) = self.append(stamp)
-                {
-                    self.on_error(&error, bytes.len());
-                    return;
-                }
-            }
-        }
-    }
-
-    /// After bytes were lost, says so as soon as that can be written.
-    fn retry(&mut self) {
-        if self.lost == 0 || self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return;
-        }
-        let why = if self.disk_full {
-            "the disk was full"
-        } else {
-            "the log could not be written"
-        };
-        let note = format!("[kingtide: {} bytes lost; {why}]\n", self.lost);
-        let mut line = stamp(now_ms()).to_vec();
-        line.extend_from_slice(note.as_bytes());
-        // The line before it may have been cut anywhere.
-        line.insert(0, b'\n');
-        match self.append(&line) {
-            Ok(()) => self.lost = 0,
-            Err(_) => self.retry_at = Some(Instant::now() + RETRY),
-        }
-    }
-
-    fn on_error(&mut self, error: &io::Error, bytes: usize) {
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        self.disk_full |= full;
-        self.lost += bytes as u64;
-        self.retry_at = Some(Instant::now() + RETRY);
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let (file, length) = match &mut self.open {
-            Some(open) => open,
-            None => {
-                let file = open(&self.path)?;
-                let length = file.metadata()?.len();
-                self.open.insert((file, length))
-            }
-        };
-        let result = file.write_all(bytes);
-        self.ends_line = bytes.ends_with(b"\n");
-        *length = match &result {
-            Ok(()) => *length + bytes.len() as u64,
-            // A part of it may have been written.
-            Err(_) => file.metadata().map_or(*length, |metadata| metadata.len()),
-        };
-        result
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut earlier = self.path.clone().into_os_string();
-        earlier.push(".1");
-        if self.open.is_some() {
-            std::fs::rename(&self.path, earlier)?;
-            self.open = None;
-        }
-        Ok(())
-    }
-}
-
-/// Cuts lines where `room` ends: between two lines, or within one that is longer than a whole file.
-fn split_at_room(bytes: &[u8], room: u64, half: u64) -> (&[u8], &[u8]) {
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    if bytes.len() <= room {
-        return (bytes, &[]);
-    }
-    if let Some(newline) = memchr::memrchr(b'\n', &bytes[..room]) {
-        return bytes.split_at(newline + 1);
-    }
-    let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1);
-    // A line that goes on in another file needs room for the time there as well.
-    if (line + STAMP_BYTES) as u64 <= half {
-        return (&[], bytes);
-    }
-    bytes.split_at(room)
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().append(true).create(true).open(path);
-    match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            open()
-        }
-        other => other,
-    }
 }
 
 /// How many bytes may be written now.

@@ -117,9 +117,14 @@ pub fn kill(process: &Process) -> bool {
     is_same && pidfd_send_signal(&pidfd, Signal::KILL).is_ok()
 }
 
+/// The environment a process was started with, if we may see it. For a moment in the middle of execve it is empty.
+pub fn environment(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
 /// The value of a variable in the environment a process was started with, if we may see it.
 pub fn variable(pid: i32, name: &str) -> Option<String> {
-    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environ = environment(pid)?;
     environ.split(|byte| *byte == 0).find_map(|variable| {
         let value = variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
-use crate::keeper::server::socket_address;
+use crate::keeper::listener::socket_address;
 use crate::keeper::{BUSY, LIMITS_VARIABLE, MARK, READY};
 use crate::wire::{self, FrameError, Frames, Hello, Report, Request, VERSION, Welcome};
 

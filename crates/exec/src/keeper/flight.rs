@@ -4,14 +4,28 @@
 //! attempt it may belong to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::processes::{self, Table};
+use crate::processes::{self, Process, Table};
 use crate::wire::Attempt;
 
 /// The variable that names the attempt and the keeper a process belongs to: `<run>/<task>/<attempt>@<keeper>`.
 pub const MARK: &str = "KINGTIDE_MARK";
+
+/// As long may the environment of a process be empty before that is taken for its own wish; the kernel has no event for
+/// the end of execve.
+const EXEC_PATIENCE: Duration = Duration::from_millis(20);
+const EXEC_PAUSE: Duration = Duration::from_micros(500);
+
+/// Of whom something was alive a moment ago, and was killed.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) attempts: BTreeSet<Attempt>,
+    /// Something that carries no mark; it may be anybody's who has ended.
+    pub(crate) unknown: bool,
+}
 
 /// What is known of the main thread's children.
 #[derive(Debug)]
@@ -60,20 +74,14 @@ impl Flight {
         }
     }
 
-    /// Kills what belongs to no running attempt. Answers the attempts of which something may still be alive; those it
-    /// cannot name are not among them.
-    pub(crate) fn kill_left_behind(
-        &mut self,
-        running: impl FnOnce() -> BTreeSet<Attempt>,
-    ) -> Result<BTreeSet<Attempt>, Errno> {
+    /// Kills what belongs to no running attempt, and answers of whom something may still be alive.
+    pub(crate) fn kill_left_behind(&mut self, running: impl FnOnce() -> BTreeSet<Attempt>) -> Result<Left, Errno> {
         let table = Table::read()?;
         let children = table.children(self.pid).filter(|process| !process.is_zombie);
-        let marked: Vec<_> = children
-            .map(|child| (*child, processes::variable(child.pid, MARK)))
-            .collect();
+        let marked: Vec<_> = children.map(|child| (*child, self.mark(child))).collect();
         // Asked only now: whatever was seen with the mark of an attempt that is not among them has outlived it.
         let running = running();
-        let mut left = BTreeSet::new();
+        let mut left = Left::default();
         let mut unmarked = BTreeMap::new();
         for (process, mark) in marked {
             let attempt = mark
@@ -83,7 +91,7 @@ impl Flight {
                 Some(attempt) if running.contains(attempt) => {}
                 Some(attempt) => {
                     if processes::kill(&process) {
-                        left.insert(attempt.to_owned());
+                        left.attempts.insert(attempt.to_owned());
                     }
                 }
                 None => {
@@ -91,7 +99,7 @@ impl Flight {
                     let mut suspects = self.unmarked.remove(&key).unwrap_or_else(|| running.clone());
                     suspects.retain(|attempt| running.contains(attempt));
                     if suspects.is_empty() {
-                        processes::kill(&process);
+                        left.unknown |= processes::kill(&process);
                     }
                     unmarked.insert(key, suspects);
                 }
@@ -99,6 +107,22 @@ impl Flight {
         }
         self.unmarked = unmarked;
         Ok(left)
+    }
+
+    /// The mark in the environment of a process. One that is just calling execve has none for a moment; it is given the
+    /// time to get it back when it is first seen.
+    fn mark(&self, process: &Process) -> Option<String> {
+        let deadline = Instant::now() + EXEC_PATIENCE;
+        loop {
+            let mark = processes::variable(process.pid, MARK);
+            let may_come = mark.is_none()
+                && !self.unmarked.contains_key(&(process.pid, process.start))
+                && processes::environment(process.pid).is_some_and(|environment| environment.is_empty());
+            if !may_come || Instant::now() >= deadline {
+                return mark.or_else(|| processes::variable(process.pid, MARK));
+            }
+            std::thread::sleep(EXEC_PAUSE);
+        }
     }
 
     /// Whether something is alive whose attempt is not known.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::slot::Stopper;
+use crate::stopper::Stopper;
 use crate::wire::{Attempt, Start, StopReason};
 
 /// All that was accepted and has not ended.

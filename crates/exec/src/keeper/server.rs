@@ -1,128 +1,52 @@
 //! The keeper's main thread: it listens, obeys the runtime with the highest epoch, lets the pools admit, sees off what
 //! has ended and says so. Everything it waits for is in one poll.
 
-use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketFlags;
 
 use crate::image::Environment;
 use crate::keeper::connection::Connection;
 use crate::keeper::crew::{self, Context, Shared};
 use crate::keeper::flight::{Flight, Orphans};
-use crate::keeper::outbox::{Ending, Outbox};
-use crate::keeper::pool::Pools;
-use crate::keeper::state::{KeeperRecord, Reports, State};
-use crate::keeper::work::WorkFolders;
-use crate::keeper::{LIMITS_VARIABLE, LOCK, READY, SOCKET, ServeError, close_streams, failed, sweep};
-use crate::memory::Means;
+use crate::keeper::outbox::Ending;
+use crate::keeper::signals;
+use crate::keeper::state::State;
 use crate::redact::Secrets;
 use crate::slot::lock;
-use crate::stamp::now_ms;
-use crate::wire::{Attempt, Hello, Report, Request, Start, StopReason, VERSION, Welcome};
+use crate::wire::{Attempt, Hello, Report, Request, Start, VERSION, Welcome};
 
-/// What went wrong, should the keeper itself have failed.
-const CRASH: &str = "keeper.crash";
-/// How long a keeper that was started waits for its first runtime.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// As much may lie ready to be sent before no more is laid there.
 const UNSENT_BYTES: usize = 1024 * 1024;
 /// When the reports cannot be written, this is how long to wait before the next try.
 const RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Server {
-    kingtide_dir: PathBuf,
-    lock_file: OwnedFd,
-    shared: Arc<Shared>,
-    listener: Option<OwnedFd>,
-    signals: OwnedFd,
-    child_signals: OwnedFd,
+    pub(super) kingtide_dir: PathBuf,
+    pub(super) lock_file: OwnedFd,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listener: Option<OwnedFd>,
+    pub(super) signals: OwnedFd,
+    pub(super) child_signals: OwnedFd,
     /// Connected and not yet introduced.
-    strangers: Vec<Connection>,
-    runtime: Option<Connection>,
-    state: State,
-    flight: Flight,
+    pub(super) strangers: Vec<Connection>,
+    pub(super) runtime: Option<Connection>,
+    pub(super) state: State,
+    pub(super) flight: Flight,
     /// Ended, with processes that are about to be.
-    clearing: Vec<Ending>,
-    threads: usize,
+    pub(super) clearing: Vec<Ending>,
+    pub(super) threads: usize,
     /// Told to leave.
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
     /// Not before then does it leave by itself.
-    stays_until: Option<Instant>,
+    pub(super) stays_until: Option<Instant>,
 }
 
 impl Server {
-    /// Opens everything and says that it is ready.
-    pub(crate) fn open(kingtide_dir: &Path, lock_file: OwnedFd) -> Result<Server, ServeError> {
-        crate::spawn::block_signals();
-        abort_on_panic(kingtide_dir.join(CRASH));
-        let mut state = State::read(kingtide_dir);
-        sweep::sweep_keepers(&state.keepers).map_err(failed("an earlier keeper's processes cannot be ended"))?;
-        let id = format!("{:x}-{:x}", std::process::id(), now_ms());
-        let means = match std::env::var(LIMITS_VARIABLE) {
-            Ok(limits) if limits == "watch" => Means::Watch,
-            _ => Means::detect(&id),
-        };
-        let group = match &means {
-            Means::Cgroup { keeper_group, .. } => Some(keeper_group.clone()),
-            Means::Watch => None,
-        };
-        state.keepers = vec![KeeperRecord { id: id.clone(), group }];
-        state
-            .write(kingtide_dir)
-            .map_err(failed("its folder cannot be written to"))?;
-        let mut outbox = Outbox::default();
-        let mut work = WorkFolders::open(kingtide_dir).map_err(failed("no work folder can be made"))?;
-        let reports = Reports::read(kingtide_dir);
-        for report in &reports.ended {
-            if let Some(path) = report.result.as_ref().or(report.output.as_ref()) {
-                work.adopt(&report.attempt, path);
-            }
-        }
-        outbox.inherit(reports.ended, reports.withdrawn);
-        let shared = Shared {
-            id: id.clone(),
-            pools: Mutex::new(Pools::default()),
-            ready: Condvar::new(),
-            outbox: Mutex::new(outbox),
-            work: Mutex::new(work),
-            context: Mutex::default(),
-            wake: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-                .map_err(failed("no eventfd"))?,
-            means: Arc::new(means),
-            processes: Arc::default(),
-            removing: AtomicUsize::new(0),
-        };
-        let server = Server {
-            kingtide_dir: kingtide_dir.to_owned(),
-            lock_file,
-            shared: Arc::new(shared),
-            listener: Some(listen(kingtide_dir).map_err(failed("the socket cannot be opened"))?),
-            signals: signal_descriptor(&[libc::SIGTERM, libc::SIGINT]).map_err(failed("no signalfd"))?,
-            child_signals: signal_descriptor(&[libc::SIGCHLD]).map_err(failed("no signalfd"))?,
-            strangers: Vec::new(),
-            runtime: None,
-            state,
-            flight: Flight::new(&id),
-            clearing: Vec::new(),
-            threads: 0,
-            is_leaving: false,
-            stays_until: Some(Instant::now() + PATIENCE),
-        };
-        let mut stdout = io::stdout();
-        // Nobody may be listening.
-        let _ = writeln!(stdout, "{READY}").and_then(|()| stdout.flush());
-        close_streams().map_err(failed("`/dev/null` cannot be opened"))?;
-        Ok(server)
-    }
-
     /// Serves until there is nothing left to keep.
     pub(crate) fn run(mut self) {
         loop {
@@ -183,11 +107,11 @@ impl Server {
             let _ = crew::quiet(&self.shared.wake);
         }
         if fired[1] {
-            read_signals(&self.signals);
+            signals::quiet(&self.signals);
             self.on_terminate();
         }
         if fired[2] {
-            read_signals(&self.child_signals);
+            signals::quiet(&self.child_signals);
             self.clear();
         }
         let mut place = own + 1;
@@ -347,7 +271,7 @@ impl Server {
         }
     }
 
-    fn withdrawn(&self, attempts: Vec<Attempt>) {
+    pub(super) fn withdrawn(&self, attempts: Vec<Attempt>) {
         if !attempts.is_empty() {
             lock(&self.shared.outbox).withdraw(attempts);
         }
@@ -402,7 +326,7 @@ impl Server {
     }
 
     /// Ends fled processes of attempts that have ended, and settles those that have none left.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         loop {
             self.flight.reap();
             let shared = &self.shared;
@@ -413,7 +337,7 @@ impl Server {
                 // It may have handed its children to us after we looked for them.
                 continue;
             }
-            let is_settled = |ending: &mut Ending| !left.contains(&ending.exited.attempt);
+            let is_settled = |ending: &mut Ending| !left.unknown && !left.attempts.contains(&ending.exited.attempt);
             let mut settled: Vec<Ending> = self.clearing.extract_if(.., is_settled).collect();
             for ending in &mut settled {
                 if let Some((folder, left)) = &mut ending.folder {
@@ -444,129 +368,4 @@ impl Server {
         lock(&self.shared.outbox).fill(&mut runtime.unsent, UNSENT_BYTES);
         runtime.flush();
     }
-
-    fn on_terminate(&mut self) {
-        self.is_leaving = true;
-        self.stays_until = None;
-        let mut pools = lock(&self.shared.pools);
-        pools.close();
-        let withdrawn = pools.withdraw(None);
-        pools.stop_all(StopReason::Release);
-        drop(pools);
-        self.withdrawn(withdrawn);
-    }
-
-    fn may_leave(&self) -> bool {
-        let is_alone = self.runtime.is_none() && self.strangers.is_empty();
-        if !(self.is_leaving || is_alone) || self.stays_until.is_some_and(|until| Instant::now() < until) {
-            return false;
-        }
-        let is_idle = lock(&self.shared.pools).is_idle();
-        is_idle
-            && self.clearing.is_empty()
-            && !lock(&self.shared.outbox).has_fresh()
-            && self.shared.removing.load(Ordering::Acquire) == 0
-    }
-
-    /// Writes what nobody has acknowledged and clears away what is its own. Whoever connects meanwhile finds the
-    /// connection closed, and starts another keeper as soon as the lock is free.
-    fn leave(&mut self) -> io::Result<()> {
-        // Unmarked processes belong to no attempt any more.
-        self.clear();
-        if !self.has_folder() {
-            // Nobody will ask for reports; what is there under the same name by now is another keeper's.
-            self.remove_group();
-            return Ok(());
-        }
-        let (ended, withdrawn) = {
-            let outbox = lock(&self.shared.outbox);
-            let (ended, withdrawn) = outbox.unacknowledged();
-            (
-                ended.into_iter().cloned().collect(),
-                withdrawn.into_iter().cloned().collect(),
-            )
-        };
-        Reports { ended, withdrawn }.write(&self.kingtide_dir)?;
-        if self.remove_group() {
-            self.state.keepers.clear();
-        }
-        let _ = self.state.write(&self.kingtide_dir);
-        let _ = std::fs::remove_file(self.kingtide_dir.join(SOCKET));
-        self.listener = None;
-        lock(&self.shared.work).leave();
-        Ok(())
-    }
-}
-
-impl Server {
-    /// Whether the project is still where it was: its user may have removed it.
-    fn has_folder(&self) -> bool {
-        let there = rustix::fs::stat(self.kingtide_dir.join(LOCK));
-        let ours = rustix::fs::fstat(&self.lock_file);
-        matches!((there, ours), (Ok(there), Ok(ours)) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino))
-    }
-
-    /// False if something of it stays, for the next keeper to sweep.
-    fn remove_group(&self) -> bool {
-        match &*self.shared.means {
-            Means::Cgroup { keeper_group, .. } => crate::cgroup::sweep(keeper_group).is_ok(),
-            Means::Watch => true,
-        }
-    }
-}
-
-/// A thread that is gone would leave its attempt without an end. So a panic ends the keeper, the guard ends its programs,
-/// and what happened is written down, since nobody sees its standard error.
-fn abort_on_panic(note: PathBuf) {
-    std::panic::set_hook(Box::new(move |panic| {
-        let _ = std::fs::write(&note, format!("{panic}\n"));
-        std::process::abort();
-    }));
-}
-
-/// A path of a socket may have 107 bytes; through a descriptor of its folder every folder will do.
-pub(crate) fn socket_address(kingtide_dir: &Path) -> io::Result<(OwnedFd, SocketAddrUnix)> {
-    let folder = rustix::fs::open(
-        kingtide_dir,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))?;
-    Ok((folder, address))
-}
-
-fn listen(kingtide_dir: &Path) -> io::Result<OwnedFd> {
-    debug_assert!(kingtide_dir.join(LOCK).exists(), "the lock is held");
-    let (_folder, address) = socket_address(kingtide_dir)?;
-    match std::fs::remove_file(kingtide_dir.join(SOCKET)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::bind(&socket, &address)?;
-    rustix::fs::chmod(kingtide_dir.join(SOCKET), Mode::from_raw_mode(0o600))?;
-    rustix::net::listen(&socket, 16)?;
-    Ok(socket)
-}
-
-/// A descriptor from which these signals are read; they are blocked already.
-fn signal_descriptor(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
-    // SAFETY: the set is our own, and the descriptor is new.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        for signal in signals {
-            libc::sigaddset(&mut set, *signal);
-        }
-        match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
-            -1 => Err(io::Error::last_os_error()),
-            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
-        }
-    }
-}
-
-fn read_signals(signals: &OwnedFd) {
-    let mut buffer = [0_u8; 1024];
-    while matches!(rustix::io::read(signals, &mut buffer), Ok(1..) | Err(Errno::INTR)) {}
 }
