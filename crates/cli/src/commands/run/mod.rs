@@ -50,7 +50,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         );
     }
     let messages = Messages::check(&place, job, &wish);
-    project::print_findings(&messages.findings, &name, &source, settings);
+    crate::project::print_findings(&messages.findings, &name, &source, settings);
     if messages.findings.has_errors() {
         return Err(Failure::said(Exit::Findings));
     }
