@@ -1,11 +1,12 @@
 //! The project that a command is about: where it is, what it says, and whether this machine can run it.
 
 use std::io::BufReader;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use kingtide_core::engine::packing::Capacity;
-use kingtide_core::finding::{Findings, Severity};
-use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, wanted};
+use kingtide_core::finding::{Finding, Findings, Severity};
+use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, load_partly, wanted};
 use kingtide_runtime::layout::Layout;
 use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
@@ -88,6 +89,8 @@ impl Place {
 pub(crate) struct Checked {
     /// `None` when something is wrong.
     pub(crate) project: Option<Project>,
+    /// As much of it as could be understood, to look further into.
+    pub(crate) understood: Project,
     pub(crate) findings: Findings,
     /// As it is named in findings.
     pub(crate) name: String,
@@ -105,12 +108,27 @@ impl Checked {
             .map_err(|error| Failure::new(format!("failed to read `{name}`")).because(error))?;
         let (project, mut findings) = load_bytes(&bytes);
         let source = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some(project) = &project {
-            let here = look_around(&place.folder, &wanted(project));
-            findings.0.extend(check_surroundings(&source, project, &here).0);
-        }
+        let understood = project.clone().unwrap_or_else(|| load_partly(&source));
+        let here = look_around(&place.folder, &wanted(&understood));
+        let of_machine = check_surroundings(&source, &understood, &here);
+        // Of a key that is wrong already, the machine has nothing to add.
+        let judged: Vec<Range<usize>> = findings
+            .0
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .filter_map(Finding::span)
+            .collect();
+        let is_new = |finding: &Finding| {
+            let span = finding.span().unwrap_or_default();
+            !judged.iter().any(|known| known.start < span.end && span.start < known.end)
+        };
+        findings.0.extend(of_machine.0.into_iter().filter(is_new));
+        findings
+            .0
+            .sort_by_key(|finding| finding.span().map_or(usize::MAX, |span| span.start));
         Ok(Checked {
             project: project.filter(|_| !findings.has_errors()),
+            understood,
             findings,
             name,
             source,
@@ -125,19 +143,19 @@ impl Checked {
 
     /// Warnings are no errors: `--quiet` is silent about them.
     pub(crate) fn print(&self, findings: &Findings, settings: &Settings) {
-        let shown = findings
-            .0
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error || !settings.quiet);
-        let shown = Findings(shown.cloned().collect());
-        if !shown.0.is_empty() {
-            output::say(&findings::render(
-                &shown,
-                &self.name,
-                &self.source,
-                settings.err.is_coloured(),
-            ));
-        }
+        print_findings(findings, &self.name, &self.source, settings);
+    }
+}
+
+/// Prints findings about the file called `name` with the text `source`, and about others it names.
+pub(crate) fn print_findings(findings: &Findings, name: &str, source: &str, settings: &Settings) {
+    let shown = findings
+        .0
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error || !settings.quiet);
+    let shown = Findings(shown.cloned().collect());
+    if !shown.0.is_empty() {
+        output::say(&findings::render(&shown, name, source, settings.err.is_coloured()));
     }
 }
 

@@ -121,7 +121,9 @@ impl Redactor {
         if has(Rule::Pids) && follows_pid(before) {
             return Some((digits(rest), "[PID]"));
         }
+        // What follows a colon is a place (`kingtide.toml:10:12`), not a time.
         if has(Rule::Times)
+            && !before.ends_with(':')
             && let Some(length) = time(rest)
         {
             return Some((length, "[TIME]"));

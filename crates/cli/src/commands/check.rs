@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use kingtide_core::project::params::Params;
 use serde_json::json;
 
 use super::run::messages::{Messages, Wish};
@@ -14,8 +15,13 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
     let mut checked = Checked::read(&place)?;
     let mut tasks = 0;
-    if let Some(project) = &checked.project {
-        for job in project.jobs.values().filter(|job| job.params.is_some()) {
+    for job in checked.understood.jobs.values() {
+        // A file that is not there was missed already.
+        let is_there = match &job.params {
+            Some(Params::File(file)) => place.folder.join(file).is_file(),
+            params => params.is_some(),
+        };
+        if is_there {
             let messages = Messages::check(&place, job, &Wish::Params);
             tasks += messages.count;
             checked.findings.0.extend(messages.findings.0);

@@ -55,7 +55,13 @@ pub fn load(source: &str) -> (Option<Project>, Findings) {
     (project, findings)
 }
 
-/// The same from bytes. Places are those in `String::from_utf8_lossy(bytes)`, which is also what to print.
+/// As much of a file with errors as could be understood, so that the machine can be asked about the rest of it at once.
+/// Nothing is ever run from it.
+pub fn load_partly(source: &str) -> Project {
+    resolve::resolve_partly(raw::parse(source, &mut Findings::default()))
+}
+
+/// [`load`] from bytes. Places are those in `String::from_utf8_lossy(bytes)`, which is also what to print.
 pub fn load_bytes(bytes: &[u8]) -> (Option<Project>, Findings) {
     if let Ok(source) = std::str::from_utf8(bytes) {
         return load(source);

@@ -31,10 +31,10 @@ impl FromToml for Duration {
                 findings.push(Finding::error("out-of-range", message).at(value.span()));
                 None
             }
-            Err(error) => {
+            Err(_) => {
                 let message = format!("expected {} for `{key}`, found \"{written}\"", Duration::expected());
                 let finding = Finding::error("bad-duration", message).at(value.span());
-                findings.push(finding.help(format!("{error}; units are ms, s, m, h, d")));
+                findings.push(finding.help("write a number with its unit: ms, s, m, h or d"));
                 None
             }
         }

@@ -72,6 +72,21 @@ pub(crate) fn resolve(raw: RawProject) -> Option<Project> {
     })
 }
 
+/// What can be made of a file with errors: what could not be read is as good as absent.
+pub(crate) fn resolve_partly(raw: RawProject) -> Project {
+    let Entries(jobs) = raw.job.map(Spanned::into_inner).unwrap_or_default();
+    let jobs = jobs.into_iter().filter_map(|(name, raw)| {
+        let name = name.into_inner();
+        Some((name.clone(), job(name, raw.into_inner())?))
+    });
+    let name = raw.project.and_then(|header| header.into_inner().name);
+    Project {
+        name: name.map(Spanned::into_inner).unwrap_or_default(),
+        jobs: jobs.collect(),
+        local: local(raw.local.map(Spanned::into_inner).unwrap_or_default()),
+    }
+}
+
 pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
     let defaults = &PARSED.job;
     let Entries(env) = plain(raw.env).unwrap_or_default();

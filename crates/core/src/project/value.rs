@@ -101,7 +101,8 @@ impl FromToml for Template {
             Err(error) => {
                 let finding = Finding::error("bad-placeholder", error.to_string()).at(value.span());
                 findings.push(finding.help("a placeholder is written `{name}`; a brace itself `{{` or `}}`"));
-                None
+                // Left where it stands: without it the arguments behind would be taken for others than they are.
+                Some(Template::literal(&text))
             }
         }
     }

@@ -50,13 +50,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         );
     }
     let messages = Messages::check(&place, job, &wish);
-    Checked {
-        project: None,
-        findings: messages.findings.clone(),
-        name,
-        source,
-    }
-    .print(&messages.findings, settings);
+    crate::project::print_findings(&messages.findings, &name, &source, settings);
     if messages.findings.has_errors() {
         return Err(Failure::said(Exit::Findings));
     }

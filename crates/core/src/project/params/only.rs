@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use crate::finding::{Finding, Findings, suggestion};
 use crate::message::{Message, value_text};
 
-/// Lets through the rows whose parameters are all as said.
+/// Lets through the rows whose parameters are as said: of several values of one parameter any will do.
 #[derive(Clone, Debug, Default)]
 pub struct Only {
     pairs: Vec<Pair>,
@@ -22,10 +22,12 @@ struct Pair {
     /// Whether any row has such a parameter, and whether any has that value.
     known: bool,
     matched: bool,
+    /// Whether the row at hand has that value.
+    holds: bool,
 }
 
 impl Only {
-    /// Reads `k=v` pairs; all must hold.
+    /// Reads `k=v` pairs.
     pub fn parse<S: AsRef<str>>(pairs: &[S]) -> Result<Only, Findings> {
         let mut findings = Findings::default();
         let pairs = pairs.iter().filter_map(|pair| split(pair.as_ref(), &mut findings));
@@ -34,6 +36,7 @@ impl Only {
             value: value.to_owned(),
             known: false,
             matched: false,
+            holds: false,
         };
         let only = Only {
             pairs: pairs.map(pair).collect(),
@@ -53,7 +56,6 @@ impl Only {
             self.names = message.0.keys().cloned().collect();
         }
         self.rows += 1;
-        let mut all = true;
         for pair in &mut self.pairs {
             let value = message.0.get(&pair.name);
             pair.known |= value.is_some();
@@ -62,8 +64,12 @@ impl Only {
                 other => value_text(other) == pair.value,
             });
             pair.matched |= matches;
-            all &= matches;
+            pair.holds = matches;
         }
+        let all = self.pairs.iter().all(|pair| {
+            let same = self.pairs.iter().filter(|other| other.name == pair.name);
+            same.into_iter().any(|other| other.holds)
+        });
         self.accepted += u64::from(all);
         all
     }
