@@ -121,6 +121,7 @@ impl Flight {
             if !may_come || Instant::now() >= deadline {
                 return mark.or_else(|| processes::variable(process.pid, MARK));
             }
+            // No event tells that an execve is over.
             std::thread::sleep(EXEC_PAUSE);
         }
     }
