@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod kill;
+mod sim;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ usage: cargo xtask <chore>
   check [--only SUITE]... [--release-budget]   everything that must hold, with the time it took against its budget
   generate                                     rewrite the files that come from the binary (docs/)
   bench <area> [option]...                     measure against peers, write bench/results/<area>.md
+  sim [--schedules N] [--seed N]               the engine under seeded misfortune, on all cores
   kill [option]...                             end runtime and keeper at random, many times, and look at what is left
 ";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         "generate" => check::generate(rest),
         "bench" => bench::run(rest),
         "kill" => kill::run(rest),
+        "sim" => sim::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,6 +1,6 @@
 //! How fast attempts follow one another: `dispatch [COUNT [LIMIT]]` runs `/bin/true` so often, first in a bare
 //! `posix_spawn` loop, then through client and keeper, and prints both and their ratio. Build it with `--release`,
-//! `examples/keeper` included.
+//! `examples/keeper` included. `MEMORY=<bytes>` limits each.
 
 #![expect(clippy::print_stdout, reason = "printing is all it is for")]
 
@@ -119,7 +119,7 @@ fn kept(
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
-            memory: None,
+            memory: std::env::var("MEMORY").ok().and_then(|bytes| bytes.parse().ok()),
             timeout_ms: None,
             stop_timeout_ms: 1000,
             log: kingtide_dir

@@ -86,6 +86,7 @@ impl Log {
                 path: path.to_owned(),
                 half,
                 open: None,
+                ends_line: true,
                 lost: 0,
                 retry_at: None,
                 disk_full: false,
@@ -255,6 +256,8 @@ struct LogFile {
     path: PathBuf,
     half: u64,
     open: Option<(File, u64)>,
+    /// What was written last is a whole line.
+    ends_line: bool,
     /// Bytes that could not be written since the last that could.
     lost: u64,
     retry_at: Option<Instant>,
@@ -262,7 +265,7 @@ struct LogFile {
 }
 
 impl LogFile {
-    /// Writes lines. `stamp` begins the second file when a line has to be cut between the two.
+    /// Writes lines. `stamp` begins a file when a line has to be cut between two.
     fn write(&mut self, mut bytes: &[u8], stamp: &[u8; STAMP_BYTES]) {
         if self.lost > 0 {
             self.retry();
@@ -275,7 +278,7 @@ impl LogFile {
             let room = self
                 .half
                 .saturating_sub(self.open.as_ref().map_or(0, |(_, length)| *length));
-            let (now, later, cut) = split_at_room(bytes, room, self.half);
+            let (now, later) = split_at_room(bytes, room, self.half);
             if let Err(error) = self.append(now) {
                 self.on_error(&error, bytes.len());
                 return;
@@ -286,7 +289,9 @@ impl LogFile {
                     self.on_error(&error, bytes.len());
                     return;
                 }
-                if cut && let Err(error) = self.append(stamp) {
+                if !self.ends_line
+                    && let Err(error) = self.append(stamp)
+                {
                     self.on_error(&error, bytes.len());
                     return;
                 }
@@ -335,6 +340,7 @@ impl LogFile {
             }
         };
         let result = file.write_all(bytes);
+        self.ends_line = bytes.ends_with(b"\n");
         *length = match &result {
             Ok(()) => *length + bytes.len() as u64,
             // A part of it may have been written.
@@ -354,22 +360,21 @@ impl LogFile {
     }
 }
 
-/// Cuts lines where `room` ends: between two lines, or within one that is longer than a whole file (then the third is true).
-fn split_at_room(bytes: &[u8], room: u64, half: u64) -> (&[u8], &[u8], bool) {
+/// Cuts lines where `room` ends: between two lines, or within one that is longer than a whole file.
+fn split_at_room(bytes: &[u8], room: u64, half: u64) -> (&[u8], &[u8]) {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if bytes.len() <= room {
-        return (bytes, &[], false);
+        return (bytes, &[]);
     }
     if let Some(newline) = memchr::memrchr(b'\n', &bytes[..room]) {
-        let (now, later) = bytes.split_at(newline + 1);
-        return (now, later, false);
+        return bytes.split_at(newline + 1);
     }
     let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1);
-    if line as u64 <= half {
-        return (&[], bytes, false);
+    // A line that goes on in another file needs room for the time there as well.
+    if (line + STAMP_BYTES) as u64 <= half {
+        return (&[], bytes);
     }
-    let (now, later) = bytes.split_at(room);
-    (now, later, true)
+    bytes.split_at(room)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -116,7 +116,13 @@ fn no_order_of_deaths_leaves_a_process() {
         if round % 3 == 2 {
             kingtide_exec::keeper::sweep(&stage.kingtide_dir()).expect("a sweep");
         }
-        stage.assert_empty();
+        let left = stage.processes();
+        let state = std::fs::read_to_string(stage.path(".kingtide/keeper.state"));
+        let commands: Vec<_> = left
+            .iter()
+            .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")))
+            .collect();
+        assert!(left.is_empty(), "round {round}: {left:?} {commands:?} {state:?}");
     }
 }
 
@@ -270,6 +276,18 @@ fn another_version_is_refused_in_words() {
         answer.contains("speaks version 1 of the protocol and you speak 99"),
         "{answer}"
     );
+}
+
+#[test]
+fn a_keeper_whose_project_was_removed_leaves() {
+    let stage = Stage::new();
+    let mut runtime = stage.runtime(1);
+    runtime.run_shell("1/1/1", "true");
+    let keeper = runtime.keeper();
+    std::fs::remove_dir_all(stage.kingtide_dir()).expect("our folder");
+    drop(runtime);
+    await_end(keeper, Instant::now() + LONG);
+    assert!(!stage.kingtide_dir().exists());
 }
 
 #[test]

@@ -42,6 +42,15 @@ fn both_files_together_keep_the_limit_and_the_end() {
 fn a_line_longer_than_a_file_is_cut() {
     let stage = Stage::new();
     let mut runtime = stage.runtime(1);
+    // About as long as a file, in two parts: whichever way it is cut, it ends.
+    for length in 1990..2050 {
+        let attempt = format!("1/{length}/1");
+        let script = format!("printf '%01000d' 1; sleep 0.01; printf '%0{length}d\\n' 1");
+        let mut start = runtime.shell(&attempt, &script);
+        start.log_limit = 4096;
+        assert_eq!(runtime.run(start).end, End::Code(0));
+        assert!(stage.log(&format!("{length}.log")).ends_with("01\n"));
+    }
     let mut start = runtime.shell("1/1/1", "head -c 100000 /dev/zero | tr '\\0' x");
     start.log_limit = 4096;
     assert_eq!(runtime.run(start).end, End::Code(0));

@@ -18,23 +18,22 @@ fn limited(runtime: &Runtime, attempt: &str, script: &str, mebibytes: u64) -> St
     start
 }
 
-fn check(stage: &Stage, script: &str) {
-    let mut runtime = stage.runtime(1);
-    let exited = runtime.run(limited(&runtime, "1/1/1", script, 64));
+fn check(stage: &Stage, runtime: &mut Runtime, script: &str) {
+    let exited = runtime.run(limited(runtime, "1/1/1", script, 64));
     assert_eq!(exited.end, End::OutOfMemory, "{exited:?}");
     assert!(exited.usage.memory_peak >= 64 * MIB, "{exited:?}");
     stage.assert_empty();
     // A child of the program is the program.
-    let exited = runtime.run(limited(&runtime, "1/2/1", &format!("({script}); exit 1"), 64));
+    let exited = runtime.run(limited(runtime, "1/2/1", &format!("({script}); exit 1"), 64));
     assert_eq!(exited.end, End::OutOfMemory, "{exited:?}");
     // The same slot with a higher limit, and one that keeps within its own.
-    let exited = runtime.run(limited(&runtime, "1/3/1", HUNGRY, 400));
+    let exited = runtime.run(limited(runtime, "1/3/1", HUNGRY, 400));
     assert_eq!(exited.end, End::Code(0), "{exited:?}");
-    let exited = runtime.run(limited(&runtime, "1/4/1", "exit 3", 64));
+    let exited = runtime.run(limited(runtime, "1/4/1", "exit 3", 64));
     assert_eq!(exited.end, End::Code(3), "an older kill is not this one's: {exited:?}");
     // What is limited can be stopped and leaves nothing behind, fled or not.
     let mut start = limited(
-        &runtime,
+        runtime,
         "1/5/1",
         "setsid sleep 1000 & trap '' TERM; while :; do sleep 1; done",
         64,
@@ -47,14 +46,13 @@ fn check(stage: &Stage, script: &str) {
 #[test]
 fn a_cgroup_limits_memory() {
     let stage = Stage::new();
-    let limits = stage.runtime(1).welcome.limits;
-    if limits == "watch" {
+    let mut runtime = stage.runtime(1);
+    if runtime.welcome.limits == "watch" {
         eprintln!("skipped: no cgroup with memory is writable here (root is, where there is one)");
         return;
     }
-    check(&stage, HUNGRY);
+    check(&stage, &mut runtime, HUNGRY);
     // The group goes with the keeper.
-    let runtime = stage.runtime(2);
     let keeper = runtime.keeper();
     let state = std::fs::read_to_string(stage.path(".kingtide/keeper.state")).expect("a state");
     let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
@@ -69,6 +67,7 @@ fn a_cgroup_limits_memory() {
 fn watching_limits_memory() {
     let stage = Stage::new();
     stage.watch_only();
-    assert_eq!(stage.runtime(1).welcome.limits, "watch");
-    check(&stage, GREEDY);
+    let mut runtime = stage.runtime(1);
+    assert_eq!(runtime.welcome.limits, "watch");
+    check(&stage, &mut runtime, GREEDY);
 }

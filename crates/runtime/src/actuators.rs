@@ -211,6 +211,7 @@ pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>) {
             if !std::mem::replace(&mut told, true) && inbox.send(Inbound::Trouble(trouble)).is_err() {
                 return;
             }
+            // Nothing tells when the machine allows it.
             std::thread::sleep(AGAIN);
         };
         if inbox.send(Inbound::Event(event)).is_err() {

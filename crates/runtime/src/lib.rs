@@ -16,6 +16,7 @@ pub mod runtime;
 mod secrets;
 mod signals;
 pub mod store;
+mod surroundings;
 mod turn;
 pub mod view;
 

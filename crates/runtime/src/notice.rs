@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kingtide_core::engine::event::Stored;
+use kingtide_core::engine::event::TaskState;
 use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
 
@@ -77,5 +77,5 @@ pub struct Failure {
     /// When it is tried again; `None` when this was the last.
     pub retry_in: Option<Duration>,
     /// What the task is now.
-    pub state: Stored,
+    pub state: TaskState,
 }

@@ -1,15 +1,16 @@
 //! The one loop: events in, one transaction, then the effects. See `docs/decisions/001-leases-ahead.md` for why a commit
 //! is not on the way of a free slot.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod commit;
+
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use kingtide_core::engine::event::{Counts, Stored};
-use kingtide_core::engine::{Change, Effect, Engine, Event};
-use kingtide_core::id::{AttemptId, RunId, TaskId};
-use kingtide_core::message::Message;
+use kingtide_core::engine::event::Counts;
+use kingtide_core::engine::{Engine, Event};
+use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::project::{Job, Project};
 use kingtide_exec::keeper::client::{self, ConnectError};
 use kingtide_exec::wire::{self, Hello, Report};
@@ -23,7 +24,8 @@ use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
 use crate::store::{LEASE_RENEWAL, Store, StoreError};
-use crate::{keeper, process, python, secrets, signals};
+use crate::surroundings::Surroundings;
+use crate::{keeper, process, signals};
 
 /// What the loop leaves.
 #[derive(Debug)]
@@ -31,9 +33,6 @@ pub(crate) struct Worked {
     pub(crate) counts: Counts,
     pub(crate) limits: String,
 }
-
-/// How often a full disk is looked at: nothing tells when there is room again.
-const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works off one run.
 pub(crate) fn work_off(
@@ -259,181 +258,6 @@ impl Turn<'_> {
             Event::KeeperFound { holds, same },
         ];
         self.take(events, Some(&identity), observe)
-    }
-
-    /// Applies events, commits what they change together with what is leased next, then acts.
-    fn take(
-        &mut self,
-        events: Vec<Event>,
-        keeper: Option<&str>,
-        observe: &mut dyn FnMut(Notice),
-    ) -> Result<(), RunError> {
-        let now = now();
-        let mut pending = Pending::default();
-        for event in events {
-            let step = self.engine.apply(now, event)?;
-            pending.changes.extend(step.changes);
-            pending.effects.extend(step.effects);
-        }
-        let due = self.renewed.elapsed() >= LEASE_RENEWAL;
-        if !pending.changes.is_empty() || keeper.is_some() || due || self.engine.next_receive(now).is_some() {
-            self.commit(&mut pending, keeper, observe)?;
-        }
-        let requests = self.actuators.perform(pending.effects, &mut self.gauge, observe);
-        if let (Some(client), false) = (&mut self.keeper, requests.is_empty()) {
-            // A keeper that is gone says so on its reports.
-            let _ = client.send(&requests);
-        }
-        Ok(())
-    }
-
-    /// Until it is on disk: a full disk is waited out, with everything kept.
-    fn commit(
-        &mut self,
-        pending: &mut Pending,
-        keeper: Option<&str>,
-        observe: &mut dyn FnMut(Notice),
-    ) -> Result<(), RunError> {
-        let mut paused = false;
-        loop {
-            match self.try_commit(pending, keeper) {
-                Ok(()) => break,
-                Err(Attempted::Store(StoreError::DiskFull)) => {
-                    if !paused {
-                        observe(Notice::Said(
-                            "the disk is full: paused, nothing is lost; waiting for room".to_owned(),
-                        ));
-                    }
-                    paused = true;
-                    std::thread::sleep(DISK_FULL_PAUSE);
-                }
-                Err(Attempted::Store(error)) => return Err(error.into()),
-                Err(Attempted::Illegal(error)) => return Err(error.into()),
-            }
-        }
-        if paused {
-            observe(Notice::Said("there is room on the disk again: going on".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn try_commit(&mut self, pending: &mut Pending, keeper: Option<&str>) -> Result<(), Attempted> {
-        let now = now();
-        let batch = self.store.begin()?;
-        batch.write(&pending.changes)?;
-        while let Some(receive) = self.engine.next_receive(now) {
-            let offer = batch.receive(receive, now)?;
-            let tasks: Vec<TaskId> = offer.received.deliveries.iter().map(|delivery| delivery.task).collect();
-            let step = self
-                .engine
-                .apply(now, Event::Received(offer.received))
-                .map_err(Attempted::Illegal)?;
-            let leased: BTreeSet<TaskId> = step.changes.iter().filter_map(leased_task).collect();
-            for (task, body) in tasks
-                .into_iter()
-                .zip(offer.bodies)
-                .filter(|(task, _)| leased.contains(task))
-            {
-                let message = Message::parse(&body).unwrap_or_else(|| Message(serde_json::Map::new()));
-                self.gauge.leased(task, &message);
-                self.actuators.messages.insert(task, message);
-            }
-            pending.effects.extend(step.effects);
-            let from = pending.changes.len();
-            pending.changes.extend(step.changes);
-            batch.write(&pending.changes[from..])?;
-        }
-        if let Some(keeper) = keeper {
-            batch.note_keeper(keeper)?;
-        }
-        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
-            batch.renew_lease(now)?;
-        }
-        batch.commit()?;
-        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
-            self.renewed = Instant::now();
-        }
-        if let Some(counts) = pending.changes.iter().rev().find_map(final_counts) {
-            self.gauge.finish(counts);
-        }
-        Ok(())
-    }
-}
-
-/// What is decided and not yet on disk.
-#[derive(Default)]
-struct Pending {
-    changes: Vec<Change>,
-    effects: Vec<Effect>,
-}
-
-enum Attempted {
-    Store(StoreError),
-    Illegal(kingtide_core::engine::IllegalTransition),
-}
-
-impl From<StoreError> for Attempted {
-    fn from(error: StoreError) -> Attempted {
-        Attempted::Store(error)
-    }
-}
-
-fn leased_task(change: &Change) -> Option<TaskId> {
-    match change {
-        Change::Task(row) if row.state == Stored::Leased => Some(row.task),
-        _ => None,
-    }
-}
-
-fn final_counts(change: &Change) -> Option<Counts> {
-    if let Change::Counts { counts, .. } = change {
-        Some(*counts)
-    } else {
-        None
-    }
-}
-
-/// What attempts are given beside their messages.
-struct Surroundings {
-    inherited: BTreeMap<String, String>,
-    secrets: Vec<(String, String)>,
-    /// `VIRTUAL_ENV` and `PATH` of the job's Python environment.
-    python: Vec<(String, String)>,
-}
-
-impl Surroundings {
-    fn gather(
-        job: &Job,
-        layout: &Layout,
-        options: &ExecuteOptions,
-        observe: &mut dyn FnMut(Notice),
-    ) -> Result<Surroundings, RunError> {
-        let secrets = secrets::read(job, layout.project())?;
-        let hidden: BTreeSet<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
-        let inherited: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| !name.starts_with("KINGTIDE_") && !hidden.contains(name.as_str()))
-            .collect();
-        let python = match &job.python {
-            None => Vec::new(),
-            Some(requirements) => {
-                let mut say = |line: String| observe(Notice::Said(line));
-                let environment = python::ensure(&layout.project().join(requirements), &options.cache, &mut say)
-                    .map_err(|source| RunError::Python {
-                        job: job.name.clone(),
-                        source,
-                    })?;
-                let inherited_path = inherited.get("PATH").map(String::as_str);
-                let mut variables: Vec<(String, String)> = environment.variables().into();
-                variables.push(("PATH".to_owned(), environment.path(inherited_path)));
-                variables
-            }
-        };
-        Ok(Surroundings {
-            inherited,
-            secrets,
-            python,
-        })
     }
 }
 

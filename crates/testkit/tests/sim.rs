@@ -21,7 +21,7 @@ fn every_schedule_drains() {
         crashes += outcome.crashes;
         executions += outcome.executions;
     }
-    println!(
+    eprintln!(
         "{SCHEDULES} schedules, {crashes} crashes, {executions} executions in {:.1?}",
         before.elapsed()
     );

@@ -82,8 +82,8 @@ impl Peer {
             Peer::Bare => format!("bare {count} {WIDTH} {PROGRAM}"),
             Peer::Xargs => format!("seq {count} \\| xargs -P{WIDTH} -n1 {PROGRAM}"),
             Peer::Parallel => format!("seq {count} \\| parallel -j{WIDTH} -n0 {PROGRAM}"),
-            Peer::HyperQueue => format!("python3 hyperqueue.py {count} {WIDTH} {PROGRAM} none"),
-            Peer::HyperQueueFiles => format!("python3 hyperqueue.py {count} {WIDTH} {PROGRAM} files"),
+            Peer::HyperQueue => format!("python3 with_hyperqueue.py {count} {WIDTH} {PROGRAM} none"),
+            Peer::HyperQueueFiles => format!("python3 with_hyperqueue.py {count} {WIDTH} {PROGRAM} files"),
             Peer::Kingtide => "kingtide run burst --quiet".to_owned(),
         }
     }
@@ -112,7 +112,7 @@ impl Peer {
 impl Ready {
     /// Runs the program `count` times and says how many seconds that took.
     pub(super) fn run(&self, count: usize, scratch: &Path) -> anyhow::Result<f64> {
-        let folder = scratch.join(self.peer.key());
+        let folder = scratch.join("rounds").join(self.peer.key());
         empty_folder(&folder)?;
         let mut command = Command::new(&self.executable);
         command.current_dir(&folder);
@@ -136,7 +136,7 @@ impl Ready {
         } else {
             "none"
         };
-        let script = crate::workspace_root().join("bench/dispatch/hyperqueue.py");
+        let script = crate::workspace_root().join("bench/dispatch/with_hyperqueue.py");
         let mut command = Command::new(&self.executable);
         command.arg(std::path::absolute(script)?);
         command

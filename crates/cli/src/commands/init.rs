@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_project_of_its_own() {
-        insta::assert_snapshot!("project", project(Path::new("/home/me/My Forecasts"), None));
+        insta::assert_snapshot!("project", project(Path::new("/projects/My Forecasts"), None));
         insta::assert_snapshot!("script", script(None));
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kingtide_core::engine::state::Named;
 use kingtide_core::id::AttemptId;
 use kingtide_runtime::view::{Database, Run, Snapshot, Task, TaskState};
 use serde_json::json;

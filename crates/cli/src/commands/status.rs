@@ -89,6 +89,7 @@ fn watch(place: &Place, run: &Run, settings: &Settings) -> Outcome<()> {
         }
         watcher.on_notice(Notice::Progress(standing.progress()));
         waker.wait(TICK)?;
+        // Changes come in flocks; more often nobody could read them.
         std::thread::sleep(PAUSE.saturating_sub(looked.elapsed()));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kingtide_core::engine::event::Stored;
+use kingtide_core::engine::event::TaskState;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Failure, Progress};
 
@@ -89,11 +89,11 @@ impl Failures {
     pub(crate) fn tell(&mut self, job: &str, failure: &Failure) -> Option<String> {
         let style = self.style;
         let mark = match failure.state {
-            Stored::Waiting | Stored::Leased if failure.retry_in.is_none() => style.yellow("again"),
-            Stored::Waiting | Stored::Leased => style.yellow("retry"),
-            Stored::Failed => style.red("failed"),
-            Stored::Rejected => style.red("rejected"),
-            Stored::Succeeded | Stored::Skipped | Stored::Cancelled => return None,
+            TaskState::Waiting | TaskState::Leased if failure.retry_in.is_none() => style.yellow("again"),
+            TaskState::Waiting | TaskState::Leased => style.yellow("retry"),
+            TaskState::Failed => style.red("failed"),
+            TaskState::Rejected => style.red("rejected"),
+            TaskState::Succeeded | TaskState::Skipped | TaskState::Cancelled => return None,
         };
         self.told += 1;
         if self.told > Failures::IN_ALL {
@@ -101,7 +101,7 @@ impl Failures {
         }
         let label = task_label(&failure.label, failure.seq, 120);
         let mut text = format!("{mark} {label}: {}", tame(&failure.reason));
-        let is_again = matches!(failure.state, Stored::Waiting | Stored::Leased);
+        let is_again = matches!(failure.state, TaskState::Waiting | TaskState::Leased);
         if is_again || failure.attempt > 1 {
             text.push_str(&format!(" in attempt {}", failure.attempt));
         }
@@ -184,7 +184,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"));
     }
 
-    fn failure(attempt: u32, retry_in: Option<u64>, state: Stored) -> Failure {
+    fn failure(attempt: u32, retry_in: Option<u64>, state: TaskState) -> Failure {
         Failure {
             run: RunId(12),
             seq: 37,
@@ -202,12 +202,12 @@ mod tests {
     fn a_failure_shows_its_last_lines() {
         let mut failures = Failures::new(Style::plain());
         let told: Vec<String> = [
-            failure(1, Some(2), Stored::Waiting),
-            failure(2, None, Stored::Waiting),
-            failure(3, None, Stored::Failed),
-            failure(1, None, Stored::Failed),
-            failure(1, None, Stored::Rejected),
-            failure(1, None, Stored::Skipped),
+            failure(1, Some(2), TaskState::Waiting),
+            failure(2, None, TaskState::Waiting),
+            failure(3, None, TaskState::Failed),
+            failure(1, None, TaskState::Failed),
+            failure(1, None, TaskState::Rejected),
+            failure(1, None, TaskState::Skipped),
         ]
         .iter()
         .filter_map(|failure| failures.tell("retrain", failure))
@@ -219,7 +219,7 @@ mod tests {
     fn a_flood_of_failures_is_dammed() {
         let mut failures = Failures::new(Style::plain());
         let told: Vec<String> = (0..5000)
-            .filter_map(|_| failures.tell("retrain", &failure(1, None, Stored::Failed)))
+            .filter_map(|_| failures.tell("retrain", &failure(1, None, TaskState::Failed)))
             .collect();
         assert_eq!(told.len(), 100);
         assert!(told.join("\n").lines().count() < 150);

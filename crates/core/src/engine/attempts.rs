@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, Stored, TaskRow, Usage};
+use super::event::{AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, TaskRow, TaskState, Usage};
 use super::retry::{self, Verdict};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, Supply, Task};
@@ -244,19 +244,19 @@ impl Engine {
         }
         task.state = task::next(attempt, task.state.clone(), input)?;
         let state = stored(&task.state);
-        let waits = state == Stored::Waiting;
+        let waits = state == TaskState::Waiting;
         let visible_at = (waits && !verdict.delay.is_zero()).then(|| now + verdict.delay);
         match state {
-            Stored::Succeeded => run.counts.succeeded += 1,
-            Stored::Skipped => run.counts.skipped += 1,
-            Stored::Failed => run.counts.failed += 1,
-            Stored::Rejected => run.counts.rejected += 1,
-            Stored::Cancelled => run.counts.cancelled += 1,
-            Stored::Waiting => match visible_at {
+            TaskState::Succeeded => run.counts.succeeded += 1,
+            TaskState::Skipped => run.counts.skipped += 1,
+            TaskState::Failed => run.counts.failed += 1,
+            TaskState::Rejected => run.counts.rejected += 1,
+            TaskState::Cancelled => run.counts.cancelled += 1,
+            TaskState::Waiting => match visible_at {
                 None => run.exhausted = false,
                 Some(at) => run.next_visible = Some(run.next_visible.map_or(at, |other| other.min(at))),
             },
-            Stored::Leased => unreachable!("an attempt that has ended is not leased"),
+            TaskState::Leased => unreachable!("an attempt that has ended is not leased"),
         }
         let unpublished = match (&task.state, step.effects.last()) {
             (State::Publishing, Some(Effect::Publish { folder, .. })) => Some(folder.clone()),
@@ -274,7 +274,7 @@ impl Engine {
                 ended_at: exit.map_or(now, |exit| exit.ended_at),
                 usage: exit.map_or_else(Usage::default, |exit| exit.usage),
             })));
-            if state != Stored::Succeeded {
+            if state != TaskState::Succeeded {
                 step.effects.push(Effect::Tell(Failure {
                     attempt,
                     reason: verdict.reason.clone().unwrap_or_default(),
@@ -311,14 +311,14 @@ impl Engine {
     }
 }
 
-fn stored(state: &State) -> Stored {
+fn stored(state: &State) -> TaskState {
     match state {
-        State::Waiting => Stored::Waiting,
-        State::Leased | State::Running { .. } | State::Collecting => Stored::Leased,
-        State::Publishing | State::Succeeded => Stored::Succeeded,
-        State::Skipped => Stored::Skipped,
-        State::Failed => Stored::Failed,
-        State::Rejected => Stored::Rejected,
-        State::Cancelled => Stored::Cancelled,
+        State::Waiting => TaskState::Waiting,
+        State::Leased | State::Running { .. } | State::Collecting => TaskState::Leased,
+        State::Publishing | State::Succeeded => TaskState::Succeeded,
+        State::Skipped => TaskState::Skipped,
+        State::Failed => TaskState::Failed,
+        State::Rejected => TaskState::Rejected,
+        State::Cancelled => TaskState::Cancelled,
     }
 }

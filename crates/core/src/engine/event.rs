@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use super::state::{Named, Outcome, RunState, TaskState};
 use crate::id::{AttemptId, RunId, TaskId};
 use crate::project::Job;
 use crate::time::Timestamp;
@@ -236,7 +237,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRow {
     pub task: TaskId,
-    pub state: Stored,
+    pub state: TaskState,
     /// Attempts so far, the leased one included.
     pub attempt: u32,
     pub ledger: Ledger,
@@ -250,18 +251,6 @@ pub struct TaskRow {
     pub unpublished: Option<String>,
 }
 
-/// The states that rows have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stored {
-    Waiting,
-    Leased,
-    Succeeded,
-    Skipped,
-    Failed,
-    Rejected,
-    Cancelled,
-}
-
 /// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRow {
@@ -272,28 +261,6 @@ pub struct AttemptRow {
     pub started_at: Option<Timestamp>,
     pub ended_at: Timestamp,
     pub usage: Usage,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Succeeded,
-    Failed,
-    Skipped,
-    Released,
-    Rejected,
-    TimedOut,
-    OutOfMemory,
-    Lost,
-    Stopped,
-}
-
-/// The states of a run; `Open` until its last task is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    Open,
-    Succeeded,
-    Failed,
-    Cancelled,
 }
 
 /// Something to do once the changes are on disk. Each is keyed by its attempt and kind; doing it twice does no harm.
@@ -356,7 +323,7 @@ pub struct Failure {
     pub tail: String,
     pub retry_in: Option<Duration>,
     /// The task's new state.
-    pub state: Stored,
+    pub state: TaskState,
 }
 
 /// A read that the engine wants answered within the same transaction, before anything is committed.

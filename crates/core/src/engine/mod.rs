@@ -7,6 +7,7 @@ pub mod event;
 pub mod packing;
 pub mod retry;
 mod run;
+pub mod state;
 mod supply;
 pub mod task;
 pub mod window;

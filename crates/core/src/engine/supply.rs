@@ -1,6 +1,6 @@
 //! What is leased next: as much as fits, in order, and a window ahead for short attempts.
 
-use super::event::{Change, Effect, Pool, Receive, Received, Start, Stored, TaskRow};
+use super::event::{Change, Effect, Pool, Receive, Received, Start, TaskRow, TaskState};
 use super::task::{self, Input, State};
 use super::window::Pace;
 use super::{Engine, IllegalTransition, PoolState, Step, Supply, Task};
@@ -78,7 +78,7 @@ impl Engine {
             let attempt = delivery.task.attempt(delivery.attempts + 1);
             step.changes.push(Change::Task(TaskRow {
                 task: delivery.task,
-                state: Stored::Leased,
+                state: TaskState::Leased,
                 attempt: attempt.number,
                 ledger: delivery.ledger,
                 visible_at: None,

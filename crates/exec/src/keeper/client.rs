@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::PidfdFlags;
 
 use crate::keeper::server::socket_address;
 use crate::keeper::{BUSY, LIMITS_VARIABLE, MARK, READY};
@@ -134,6 +136,22 @@ fn connect(kingtide_dir: &Path, hello: &Request) -> Result<Option<(Client, Welco
         Err(ReceiveError::Socket(error)) => Err(ConnectError::Talk(error)),
         Err(ReceiveError::Protocol(error)) => Err(ConnectError::Protocol(error)),
     }
+}
+
+/// Whether a keeper listens that lives: its socket may outlive it in a process that it was about to start.
+pub(crate) fn is_listening(kingtide_dir: &Path) -> bool {
+    let Ok((_folder, address)) = socket_address(kingtide_dir) else {
+        return false;
+    };
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let Ok(socket) = socket else { return false };
+    if rustix::net::connect(&socket, &address).is_err() {
+        return false;
+    }
+    let keeper = rustix::net::sockopt::socket_peercred(&socket).map(|peer| peer.pid);
+    let pidfd = keeper.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    pidfd.is_ok_and(|pidfd| rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&now)) == Ok(0))
 }
 
 /// Starts a keeper and waits until it listens, or has found that another does.

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::io::Errno;
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) wake: OwnedFd,
     pub(crate) means: Arc<Means>,
     pub(crate) processes: Arc<processes::Shared>,
+    /// Threads that remove folders.
+    pub(crate) removing: AtomicUsize,
 }
 
 /// What all attempts have in common, as the runtime said it.
@@ -48,6 +52,29 @@ pub(crate) struct Context {
 impl Shared {
     pub(crate) fn wake(&self) {
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    /// Removes folders on a thread of its own: a large one takes its time, and nobody waits for it but who leaves.
+    pub(crate) fn remove_folders(self: &Arc<Shared>, folders: Vec<PathBuf>) {
+        if folders.is_empty() {
+            return;
+        }
+        self.removing.fetch_add(1, Ordering::AcqRel);
+        let shared = Arc::clone(self);
+        let remove = move || {
+            for folder in folders {
+                // What stays is cleared away by the next keeper.
+                let _ = std::fs::remove_dir_all(folder);
+            }
+            shared.removing.fetch_sub(1, Ordering::AcqRel);
+            shared.wake();
+        };
+        let builder = std::thread::Builder::new()
+            .name("removing".into())
+            .stack_size(STACK_BYTES);
+        if builder.spawn(remove).is_err() {
+            self.removing.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 

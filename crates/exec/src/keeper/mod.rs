@@ -90,8 +90,7 @@ fn start(kingtide_dir: &Path) -> Result<(), ServeError> {
             guard::follow(own).map_err(failed("the guard has gone"))?;
             let own = rustix::process::getpid();
             rustix::process::set_child_subreaper(Some(own)).map_err(failed("the keeper cannot be a subreaper"))?;
-            server::Server::open(kingtide_dir)?.run();
-            drop(lock);
+            server::Server::open(kingtide_dir, lock)?.run();
             Ok(())
         }
     }

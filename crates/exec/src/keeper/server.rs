@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Server {
     kingtide_dir: PathBuf,
+    lock_file: OwnedFd,
     shared: Arc<Shared>,
     listener: Option<OwnedFd>,
     signals: OwnedFd,
@@ -58,7 +60,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens everything and says that it is ready.
-    pub(crate) fn open(kingtide_dir: &Path) -> Result<Server, ServeError> {
+    pub(crate) fn open(kingtide_dir: &Path, lock_file: OwnedFd) -> Result<Server, ServeError> {
         crate::spawn::block_signals();
         abort_on_panic(kingtide_dir.join(CRASH));
         let mut state = State::read(kingtide_dir);
@@ -96,9 +98,11 @@ impl Server {
                 .map_err(failed("no eventfd"))?,
             means: Arc::new(means),
             processes: Arc::default(),
+            removing: AtomicUsize::new(0),
         };
         let server = Server {
             kingtide_dir: kingtide_dir.to_owned(),
+            lock_file,
             shared: Arc::new(shared),
             listener: Some(listen(kingtide_dir).map_err(failed("the socket cannot be opened"))?),
             signals: signal_descriptor(&[libc::SIGTERM, libc::SIGINT]).map_err(failed("no signalfd"))?,
@@ -127,7 +131,8 @@ impl Server {
             if self.may_leave() {
                 match self.leave() {
                     Ok(()) => return,
-                    Err(_) => self.stays_until = Some(Instant::now() + RETRY),
+                    Err(_) if self.has_folder() => self.stays_until = Some(Instant::now() + RETRY),
+                    Err(_) => continue,
                 }
             }
             self.wait();
@@ -287,7 +292,7 @@ impl Server {
         self.runtime = Some(connection);
         self.stays_until = None;
         let stale = lock(&self.shared.work).clear(&hello.keep);
-        remove_folders(stale);
+        self.shared.remove_folders(stale);
     }
 
     fn on_runtime(&mut self) {
@@ -356,7 +361,8 @@ impl Server {
             outbox.acknowledge(attempt);
             folders.extend(work.forget(attempt));
         }
-        remove_folders(folders);
+        drop((outbox, work));
+        self.shared.remove_folders(folders);
     }
 
     /// Lets the pools admit what they may, with threads enough for it.
@@ -456,7 +462,10 @@ impl Server {
             return false;
         }
         let is_idle = lock(&self.shared.pools).is_idle();
-        is_idle && self.clearing.is_empty() && !lock(&self.shared.outbox).has_fresh()
+        is_idle
+            && self.clearing.is_empty()
+            && !lock(&self.shared.outbox).has_fresh()
+            && self.shared.removing.load(Ordering::Acquire) == 0
     }
 
     /// Writes what nobody has acknowledged and clears away what is its own. Whoever connects meanwhile finds the
@@ -464,6 +473,11 @@ impl Server {
     fn leave(&mut self) -> io::Result<()> {
         // Unmarked processes belong to no attempt any more.
         self.clear();
+        if !self.has_folder() {
+            // Nobody will ask for reports; what is there under the same name by now is another keeper's.
+            self.remove_group();
+            return Ok(());
+        }
         let (ended, withdrawn) = {
             let outbox = lock(&self.shared.outbox);
             let (ended, withdrawn) = outbox.unacknowledged();
@@ -473,12 +487,7 @@ impl Server {
             )
         };
         Reports { ended, withdrawn }.write(&self.kingtide_dir)?;
-        if let Means::Cgroup { keeper_group, .. } = &*self.shared.means {
-            // What does not go now is swept by the next keeper.
-            if crate::cgroup::sweep(keeper_group).is_ok() {
-                self.state.keepers.clear();
-            }
-        } else {
+        if self.remove_group() {
             self.state.keepers.clear();
         }
         let _ = self.state.write(&self.kingtide_dir);
@@ -486,6 +495,23 @@ impl Server {
         self.listener = None;
         lock(&self.shared.work).leave();
         Ok(())
+    }
+}
+
+impl Server {
+    /// Whether the project is still where it was: its user may have removed it.
+    fn has_folder(&self) -> bool {
+        let there = rustix::fs::stat(self.kingtide_dir.join(LOCK));
+        let ours = rustix::fs::fstat(&self.lock_file);
+        matches!((there, ours), (Ok(there), Ok(ours)) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino))
+    }
+
+    /// False if something of it stays, for the next keeper to sweep.
+    fn remove_group(&self) -> bool {
+        match &*self.shared.means {
+            Means::Cgroup { keeper_group, .. } => crate::cgroup::sweep(keeper_group).is_ok(),
+            Means::Watch => true,
+        }
     }
 }
 
@@ -543,22 +569,4 @@ fn signal_descriptor(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
 fn read_signals(signals: &OwnedFd) {
     let mut buffer = [0_u8; 1024];
     while matches!(rustix::io::read(signals, &mut buffer), Ok(1..) | Err(Errno::INTR)) {}
-}
-
-/// A large folder takes its time, and nobody waits for it.
-fn remove_folders(folders: Vec<PathBuf>) {
-    if folders.is_empty() {
-        return;
-    }
-    let remove = move || {
-        for folder in folders {
-            // What stays is cleared away by the next keeper.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    };
-    // Without a thread it stays until then, too.
-    let _ = std::thread::Builder::new()
-        .name("clearing".into())
-        .stack_size(256 * 1024)
-        .spawn(remove);
 }

@@ -13,12 +13,16 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::cgroup;
 use crate::keeper::LOCK;
+use crate::keeper::client;
 use crate::keeper::flight::MARK;
 use crate::keeper::state::{KeeperRecord, State};
 use crate::processes::{self, Table};
 
 /// A killed process that lives on longer is stuck in the kernel; then the sweep is said to have failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at a lock that is held by nobody who listens.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Processes of an earlier keeper could not be ended.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +37,16 @@ pub fn sweep(kingtide_dir: &Path) -> Result<(), SweepError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(SweepError(error)),
     };
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(()),
-        Err(error) => return Err(SweepError(error.into())),
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::WOULDBLOCK) if client::is_listening(kingtide_dir) => return Ok(()),
+            // One is about to begin or to end, or a process that it was about to start still holds its descriptors. No
+            // event tells when that is over.
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(error) => return Err(SweepError(error.into())),
+        }
     }
     let mut state = State::read(kingtide_dir);
     if state.keepers.is_empty() {

@@ -5,7 +5,7 @@ use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::{Store, StoreError, text};
+use super::{Store, StoreError};
 
 /// An open transaction of the lease's holder. Dropped without `commit`, nothing has happened.
 pub struct Batch<'a> {
@@ -88,7 +88,7 @@ impl Batch<'_> {
                 at,
             } => {
                 let sql = "UPDATE run SET state = ?2, late = ?3, reason = ?4, ended_at = ?5 WHERE id = ?1";
-                self.execute(sql, params![run.0, text::run_state(*state), late, reason, at.0])
+                self.execute(sql, params![run.0, state.text(), late, reason, at.0])
             }
         }
     }
@@ -102,7 +102,7 @@ impl Batch<'_> {
             params![
                 row.task.run.0,
                 row.task.seq,
-                text::stored(row.state),
+                row.state.text(),
                 row.attempt,
                 row.ledger.failures,
                 row.ledger.losses,
@@ -125,7 +125,7 @@ impl Batch<'_> {
                 row.attempt.task.run.0,
                 row.attempt.task.seq,
                 row.attempt.number,
-                text::outcome(row.outcome),
+                row.outcome.text(),
                 row.reason,
                 row.exit_code,
                 row.started_at.map(|at| at.0),

@@ -9,7 +9,6 @@ mod queue;
 mod runs;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

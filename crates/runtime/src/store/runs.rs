@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use kingtide_core::engine::event::{Counts, Leased, Ledger, OpenRun, RunState};
+use kingtide_core::engine::state::Named;
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
 use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Batch, Store, StoreError, text};
+use super::{Batch, Store, StoreError};
 
 /// A run, to be made.
 #[derive(Clone, Debug)]
@@ -144,7 +145,11 @@ impl Store {
         let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?));
         match self.connection.query_row(sql, [run.0], read).optional()? {
             None => Ok(None),
-            Some((job, state, late)) => Ok(Some((job, text::parse_run_state(&state)?, late))),
+            Some((job, state, late)) => Ok(Some((
+                job,
+                RunState::named(&state).ok_or(StoreError::Unknown(state))?,
+                late,
+            ))),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use kingtide_core::engine::Receive;
-use kingtide_core::engine::event::{Change, Counts, Ledger, RunState, Stored, TaskRow};
+use kingtide_core::engine::event::{Change, Counts, Ledger, RunState, TaskRow, TaskState};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
@@ -59,7 +59,7 @@ fn offered(store: &mut Store, run: RunId, now: Timestamp) -> Vec<i64> {
         .collect()
 }
 
-fn row(task: TaskId, state: Stored) -> TaskRow {
+fn row(task: TaskId, state: TaskState) -> TaskRow {
     TaskRow {
         task,
         state,
@@ -184,7 +184,7 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
             &mut store,
             &[
                 Change::Attempt(Box::new(attempt)),
-                Change::Task(row(task, Stored::Succeeded)),
+                Change::Task(row(task, TaskState::Succeeded)),
             ],
         );
     }
@@ -195,7 +195,7 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
     let later = Timestamp(NOW.0 + 5_000);
     let delayed = TaskRow {
         visible_at: Some(later),
-        ..row(second.task(3), Stored::Waiting)
+        ..row(second.task(3), TaskState::Waiting)
     };
     write(&mut store, &[Change::Task(delayed)]);
     assert_eq!(offered(&mut store, second, NOW), [2, 1]);
@@ -207,9 +207,9 @@ fn a_retry_repeats_what_did_not_succeed() {
     let (_folder, mut store) = store();
     let run = submit(&mut store, &["BOS", "LAX", "SFO"]);
     let changes = [
-        Change::Task(row(run.task(1), Stored::Failed)),
-        Change::Task(row(run.task(2), Stored::Succeeded)),
-        Change::Task(row(run.task(3), Stored::Rejected)),
+        Change::Task(row(run.task(1), TaskState::Failed)),
+        Change::Task(row(run.task(2), TaskState::Succeeded)),
+        Change::Task(row(run.task(3), TaskState::Rejected)),
         Change::Counts {
             run,
             counts: Counts {
@@ -251,11 +251,14 @@ fn what_was_leased_is_found_again() {
     let run = submit(&mut store, &["BOS", "LAX"]);
     let published = TaskRow {
         unpublished: Some("/w/1/output".to_owned()),
-        ..row(run.task(2), Stored::Succeeded)
+        ..row(run.task(2), TaskState::Succeeded)
     };
     write(
         &mut store,
-        &[Change::Task(row(run.task(1), Stored::Leased)), Change::Task(published)],
+        &[
+            Change::Task(row(run.task(1), TaskState::Leased)),
+            Change::Task(published),
+        ],
     );
     drop(store);
     let store = Store::open(folder.path()).expect("opens");

@@ -6,6 +6,7 @@ use kingtide_core::id::{AttemptId, TaskId};
 use kingtide_core::time::Timestamp;
 use rusqlite::params;
 
+use super::state::Word;
 use super::{Outcome, ReadError, Snapshot, reading};
 
 /// One execution of a task, over.
@@ -44,7 +45,7 @@ impl Snapshot<'_> {
                 .query_map(params![task.run.0, task.seq], |row| {
                     Ok(Attempt {
                         id: task.attempt(row.get("number")?),
-                        outcome: row.get("outcome")?,
+                        outcome: row.get::<_, Word<_>>("outcome")?.0,
                         reason: row.get("reason")?,
                         exit_code: row.get("exit_code")?,
                         started_at: row.get::<_, Option<i64>>("started_at")?.map(Timestamp),

@@ -7,6 +7,7 @@ use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
 use rusqlite::params;
 
+use super::state::Word;
 use super::{Outcome, ReadError, Snapshot, TaskState, reading};
 
 /// An attempt that succeeded, and how long it took.
@@ -109,7 +110,7 @@ impl Snapshot<'_> {
             statement
                 .query_map(params![run.0, limit as i64], |row| {
                     Ok(Reason {
-                        state: row.get(0)?,
+                        state: row.get::<_, Word<_>>(0)?.0,
                         words: row.get(1)?,
                         tasks: row.get(2)?,
                         seq: row.get(3)?,
@@ -129,7 +130,7 @@ impl Snapshot<'_> {
             )?;
             let mut rows = statement.query([run.0])?;
             while let Some(row) = rows.next()? {
-                totals.outcomes.insert(row.get(0)?, row.get(1)?);
+                totals.outcomes.insert(row.get::<_, Word<_>>(0)?.0, row.get(1)?);
                 totals.cpu += Duration::from_millis(row.get(2)?);
                 totals.wall += Duration::from_millis(row.get(3)?);
             }

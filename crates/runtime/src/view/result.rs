@@ -8,6 +8,7 @@ use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
 use rusqlite::params;
 
+use super::state::Word;
 use super::{ReadError, Snapshot, TaskState, reading};
 
 /// Bodies can be a megabyte each; a page of them must stay small.
@@ -88,7 +89,7 @@ impl ResultRows<'_> {
             self.after = seq;
             self.page.push_back(ResultRow {
                 task: self.run.task(seq),
-                state: row.get(1)?,
+                state: row.get::<_, Word<_>>(1)?.0,
                 attempts: row.get(2)?,
                 reason: row.get(3)?,
                 message: row.get(4)?,

@@ -6,6 +6,7 @@ use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::state::Word;
 use super::{ReadError, RunState, Snapshot, reading};
 use crate::layout::run_name;
 use crate::notice::Counts;
@@ -84,7 +85,7 @@ fn row_to_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         id: RunId(row.get("id")?),
         job: row.get("job")?,
-        state: row.get("state")?,
+        state: row.get::<_, Word<_>>("state")?.0,
         reason: row.get("reason")?,
         late: row.get("late")?,
         source: row.get("source")?,

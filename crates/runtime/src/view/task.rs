@@ -5,6 +5,7 @@ use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
+use super::state::Word;
 use super::{ReadError, Snapshot, TaskState, reading};
 
 /// One message being worked off.
@@ -177,7 +178,7 @@ fn row_to_task(row: &Row<'_>) -> rusqlite::Result<Task> {
     let body: String = row.get("body")?;
     Ok(Task {
         id: RunId(row.get("run")?).task(row.get("seq")?),
-        state: row.get("state")?,
+        state: row.get::<_, Word<_>>("state")?.0,
         // A body is written by us, from a message.
         message: Message::parse(&body).ok_or_else(|| {
             rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, "a body is no JSON object".into())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use kingtide_core::engine::Effect;
-use kingtide_core::engine::event::{End, Exit, Pool, Start, Stop, Stored, Usage};
+use kingtide_core::engine::event::{End, Exit, Pool, Start, Stop, TaskState, Usage};
 use kingtide_core::id::{AttemptId, TaskId};
 use kingtide_core::time::Timestamp;
 
@@ -127,7 +127,7 @@ impl Keeper {
             {
                 let task: TaskId = start.attempt.task;
                 let row = &store.rows[&task];
-                let leased = row.state == Stored::Leased && row.attempt == start.attempt.number;
+                let leased = row.state == TaskState::Leased && row.attempt == start.attempt.number;
                 assert!(
                     leased,
                     "seed {seed}: {} starts without its lease: {row:?}",

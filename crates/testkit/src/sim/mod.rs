@@ -3,6 +3,7 @@
 //!
 //! It interprets effects itself, so it needs no ports and no mocks. A broken invariant panics with the seed.
 
+mod job;
 mod keeper;
 mod store;
 
@@ -10,10 +11,9 @@ use kingtide_core::engine::event::{Collected, Event, Exit, OpenRun, Output};
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::engine::{Effect, Engine, Step};
 use kingtide_core::id::{AttemptId, RunId};
-use kingtide_core::project::{Backoff, ExitAction, Job, OnCrash, Resources, Tolerance};
-use kingtide_core::template::Template;
+use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use self::keeper::Keeper;
@@ -76,7 +76,7 @@ impl World {
     fn new(seed: u64, mutation: Mutation) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let slots = random.u32(1..=3);
-        let job = job(&mut random);
+        let job = job::drawn(&mut random);
         let tasks = random.i64(1..=8);
         World {
             seed,
@@ -375,39 +375,6 @@ impl World {
                 }
             }
         }
-    }
-}
-
-fn job(random: &mut fastrand::Rng) -> Job {
-    let on_crash = if random.u32(0..4) == 0 {
-        OnCrash::Fail
-    } else {
-        OnCrash::Retry
-    };
-    let on_exit = [(3, ExitAction::Skip), (4, ExitAction::Release), (5, ExitAction::Reject)];
-    Job {
-        name: "sim".to_owned(),
-        command: vec![Template::literal("true")],
-        workdir: None,
-        env: BTreeMap::new(),
-        secrets: Vec::new(),
-        python: None,
-        params: None,
-        resources: Resources {
-            cpu_milli: 1000,
-            memory: random.bool().then_some(1 << 30),
-            gpus: u32::from(random.u32(0..5) == 0),
-        },
-        memory_max: random.bool().then_some(3 << 30),
-        timeout: None,
-        max_duration: None,
-        stop_timeout: Duration::from_secs(1),
-        retries: random.u32(0..3),
-        backoff: Backoff::default(),
-        on_exit: BTreeMap::from(on_exit),
-        max_workers: None,
-        tolerate_failures: Tolerance::Count(0),
-        on_crash,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kingtide_core::engine::event::{
-    Change, Counts, Delivery, Leased, Ledger, Outcome, Receive, Received, RunState, Stored, TaskRow,
+    Change, Counts, Delivery, Leased, Ledger, Outcome, Receive, Received, RunState, TaskRow, TaskState,
 };
 use kingtide_core::engine::retry::MAX_LOSSES;
 use kingtide_core::id::{AttemptId, RunId, TaskId};
@@ -32,7 +32,7 @@ impl Store {
     pub(super) fn new(run: RunId, tasks: i64, _seed: u64) -> Store {
         let row = |seq| TaskRow {
             task: run.task(seq),
-            state: Stored::Waiting,
+            state: TaskState::Waiting,
             attempt: 0,
             ledger: Ledger::default(),
             visible_at: None,
@@ -85,8 +85,8 @@ impl Store {
                     self.rows.get_mut(task).expect("a known task").unpublished = None;
                 }
                 Change::CancelWaiting { .. } => {
-                    for row in self.rows.values_mut().filter(|row| row.state == Stored::Waiting) {
-                        row.state = Stored::Cancelled;
+                    for row in self.rows.values_mut().filter(|row| row.state == TaskState::Waiting) {
+                        row.state = TaskState::Cancelled;
                     }
                 }
                 Change::Counts { counts, .. } => self.counts = *counts,
@@ -99,17 +99,17 @@ impl Store {
     }
 
     fn write_task(&mut self, row: &TaskRow, mutation: Mutation, seed: u64) {
-        if mutation == Mutation::ForgetLease && row.state == Stored::Leased && row.task.seq % 2 == 0 {
+        if mutation == Mutation::ForgetLease && row.state == TaskState::Leased && row.task.seq % 2 == 0 {
             return;
         }
-        if mutation == Mutation::LoseRetry && row.state == Stored::Waiting && row.ledger.failures > 0 {
+        if mutation == Mutation::LoseRetry && row.state == TaskState::Waiting && row.ledger.failures > 0 {
             return;
         }
         let before = &self.rows[&row.task];
         let legal = match (before.state, row.state) {
-            (Stored::Waiting, Stored::Leased) => row.attempt == before.attempt + 1,
-            (Stored::Leased, Stored::Leased) => false,
-            (Stored::Leased, _) => row.attempt == before.attempt,
+            (TaskState::Waiting, TaskState::Leased) => row.attempt == before.attempt + 1,
+            (TaskState::Leased, TaskState::Leased) => false,
+            (TaskState::Leased, _) => row.attempt == before.attempt,
             _ => false,
         };
         assert!(legal, "seed {seed}: {before:?} cannot become {row:?}");
@@ -118,7 +118,7 @@ impl Store {
 
     pub(super) fn receive(&self, receive: Receive, now: Timestamp) -> Received {
         assert!(receive.max > 0, "asked for nothing");
-        let waiting = || self.rows.values().filter(|row| row.state == Stored::Waiting);
+        let waiting = || self.rows.values().filter(|row| row.state == TaskState::Waiting);
         let ready = waiting()
             .filter(|row| row.visible_at.is_none_or(|at| at <= now))
             .take(receive.max as usize);
@@ -140,7 +140,7 @@ impl Store {
 
     pub(super) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
         let attempt = |row: &TaskRow| row.task.attempt(row.attempt);
-        let leased = self.rows.values().filter(|row| row.state == Stored::Leased);
+        let leased = self.rows.values().filter(|row| row.state == TaskState::Leased);
         let unpublished = self
             .rows
             .values()
@@ -163,7 +163,7 @@ impl Store {
 
     pub(super) fn publish(&mut self, attempt: AttemptId, seed: u64) {
         let row = &self.rows[&attempt.task];
-        let committed = row.state == Stored::Succeeded && row.attempt == attempt.number;
+        let committed = row.state == TaskState::Succeeded && row.attempt == attempt.number;
         assert!(
             committed,
             "seed {seed}: {attempt} is published without its committed success"
@@ -174,16 +174,16 @@ impl Store {
     pub(super) fn assert_drained(&self, seed: u64, job: &Job) {
         let of = |state| self.rows.values().filter(|row| row.state == state).count() as u64;
         assert_eq!(
-            of(Stored::Waiting) + of(Stored::Leased),
+            of(TaskState::Waiting) + of(TaskState::Leased),
             0,
             "seed {seed}: tasks are left\n{self:#?}"
         );
         let counted = [
-            (self.counts.succeeded, Stored::Succeeded),
-            (self.counts.skipped, Stored::Skipped),
-            (self.counts.failed, Stored::Failed),
-            (self.counts.rejected, Stored::Rejected),
-            (self.counts.cancelled, Stored::Cancelled),
+            (self.counts.succeeded, TaskState::Succeeded),
+            (self.counts.skipped, TaskState::Skipped),
+            (self.counts.failed, TaskState::Failed),
+            (self.counts.rejected, TaskState::Rejected),
+            (self.counts.cancelled, TaskState::Cancelled),
         ];
         for (count, state) in counted {
             assert_eq!(
@@ -225,7 +225,7 @@ impl Store {
                 "seed {seed}: the output of {} is not in its place",
                 row.task
             );
-            let failed_early = row.state == Stored::Failed
+            let failed_early = row.state == TaskState::Failed
                 && row.ledger.failures <= job.retries
                 && row.ledger.losses < MAX_LOSSES
                 && job.on_crash == OnCrash::Retry;

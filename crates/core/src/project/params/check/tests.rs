@@ -1,3 +1,5 @@
+//! Rows as users write them, and what is said of each.
+
 use super::*;
 use crate::project::load;
 use crate::project::params::Rows;

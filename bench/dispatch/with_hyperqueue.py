@@ -4,7 +4,7 @@ As HyperQueue's documentation of its Python interface has it (LocalCluster, Job.
 server and worker is not counted. FILES is `files` for HyperQueue's default of a file each for stdout and stderr of every
 task, or `none`.
 
-usage: hyperqueue.py COUNT WIDTH PROGRAM FILES FOLDER
+usage: with_hyperqueue.py COUNT WIDTH PROGRAM FILES FOLDER
 """
 
 import os
