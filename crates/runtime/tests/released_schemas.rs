@@ -16,7 +16,10 @@ fn kept() -> PathBuf {
 #[test]
 fn every_version_is_kept() {
     for version in 1..=SCHEMA_VERSION {
-        assert!(kept().join(format!("{version}.db")).is_file(), "no database of schema {version} is kept");
+        assert!(
+            kept().join(format!("{version}.db")).is_file(),
+            "no database of schema {version} is kept"
+        );
     }
 }
 
@@ -35,11 +38,17 @@ fn every_kept_database_opens_and_tells_what_it_holds() {
         let database = Database::open(project.path()).unwrap_or_else(|error| panic!("schema {version}: {error}"));
         let snapshot = database.snapshot().expect("read");
         let run = snapshot.run(RunId(1)).expect("read").expect("its run is there");
-        assert_eq!((run.job.as_str(), run.state, run.counts.attempts), ("retrain", RunState::Failed, 4));
+        assert_eq!(
+            (run.job.as_str(), run.state, run.counts.attempts),
+            ("retrain", RunState::Failed, 4)
+        );
         let tasks = snapshot.tasks(RunId(1), &Filter::default(), 10).expect("read");
         let states: Vec<TaskState> = tasks.iter().map(|task| task.state).collect();
         assert_eq!(states, [TaskState::Succeeded, TaskState::Skipped, TaskState::Failed]);
-        let results: Vec<_> = snapshot.result_rows(RunId(1)).map(|row| row.expect("read").result).collect();
+        let results: Vec<_> = snapshot
+            .result_rows(RunId(1))
+            .map(|row| row.expect("read").result)
+            .collect();
         assert_eq!(results, [Some(r#"{"mae":3.5}"#.to_owned()), None, None]);
         assert_eq!(snapshot.output_total(RunId(1)).expect("read").files, 1);
     }

@@ -47,6 +47,16 @@ impl Witness {
         journal(&project.path()).len() as u64
     }
 
+    /// Whether the run has ended: whoever resumes it now begins another.
+    pub(super) fn is_over(&self) -> bool {
+        let Ok(database) = Database::open(self.layout.project()) else {
+            return false;
+        };
+        let snapshot = database.snapshot().expect("it can be read");
+        let run = snapshot.run(RunId(1)).expect("it can be read");
+        run.is_some_and(|run| run.state.is_over())
+    }
+
     /// Between two kills: what was done stays done and is not executed again, outputs are whole.
     pub(super) fn look(&mut self, project: &TestProject) {
         self.hold_outputs(project, false);
