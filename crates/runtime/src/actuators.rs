@@ -38,6 +38,8 @@ pub(crate) struct Actuators {
     pub(crate) chores: Sender<Chore>,
     /// Bodies of what is leased and not yet started.
     pub(crate) messages: HashMap<TaskId, Message>,
+    /// A path in the work folder of what is being collected or published, until it is acknowledged. No row names it yet.
+    pub(crate) collecting: BTreeMap<AttemptId, String>,
     pub(crate) finished: bool,
 }
 
@@ -84,6 +86,7 @@ impl Actuators {
                 }
                 Effect::Acknowledge { attempt } => {
                     gauge.settled(attempt);
+                    self.collecting.remove(&attempt);
                     acknowledged.push(attempt.to_string());
                 }
                 Effect::Collect {
@@ -91,6 +94,8 @@ impl Actuators {
                     result,
                     output,
                 } => {
+                    self.collecting
+                        .extend(result.as_ref().or(output.as_ref()).map(|path| (attempt, path.clone())));
                     self.chore(Chore::Collect {
                         attempt,
                         result,

@@ -3,7 +3,7 @@
 
 mod commit;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
@@ -72,7 +72,8 @@ pub(crate) fn work_off(
         epoch: runtime.store.epoch(),
         env: surroundings.inherited.clone(),
         secrets: surroundings.secrets.iter().map(|(_, value)| value.clone()).collect(),
-        keep: runtime.store.unpublished()?,
+        // Asked anew at each connection.
+        keep: Vec::new(),
     };
     let mut extra_env = surroundings.python;
     extra_env.extend(surroundings.secrets);
@@ -89,6 +90,7 @@ pub(crate) fn work_off(
             inbox: sender.clone(),
             chores,
             messages: HashMap::new(),
+            collecting: BTreeMap::new(),
             finished: false,
         },
         store: &mut runtime.store,
@@ -220,7 +222,7 @@ impl Turn<'_> {
     fn connect(&mut self, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
         let failed = |error: ConnectError| RunError::Keeper(Box::new(error));
         let misread = |error| RunError::Keeper(Box::new(error));
-        self.hello.keep = self.store.unpublished()?;
+        self.hello.keep = work_folders(self.store.unpublished()?, &self.actuators.collecting);
         let (client, welcome) =
             client::connect_or_start(&self.root, &self.executable, self.hello.clone()).map_err(failed)?;
         let (requests, mut reports) = client.split();
@@ -259,6 +261,14 @@ impl Turn<'_> {
         ];
         self.take(events, Some(&identity), observe)
     }
+}
+
+/// The work folders (`.../work/<n>`) of these outputs and of what is being collected: a keeper that takes another's place
+/// must leave them alone, and hand none of them out again.
+fn work_folders(unpublished: Vec<String>, collecting: &BTreeMap<AttemptId, String>) -> Vec<String> {
+    let left = unpublished.iter().chain(collecting.values());
+    left.filter_map(|path| Some(Path::new(path).parent()?.to_str()?.to_owned()))
+        .collect()
 }
 
 fn make_folders(layout: &Layout, job: &Job, run: RunId) -> Result<(), RunError> {

@@ -1,9 +1,10 @@
 //! For tests only: the simulator (`sim`), projects in temporary folders run by the real binary (`project`, `running`), a
-//! look at the process table (`processes`), waiting with a limit (`patience`), and the redactor that makes output
+//! look at the process table (`processes`), the kill loop (`kill_loop`), waiting with a limit (`patience`), and the redactor that makes output
 //! comparable (`redactor`). Nothing here is linked into what users get.
 //!
 //! Whatever goes wrong panics: the caller is a test, and the text of the panic is what its reader sees.
 
+pub mod kill_loop;
 pub mod patience;
 pub mod processes;
 pub mod project;

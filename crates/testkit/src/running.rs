@@ -170,6 +170,11 @@ impl Running {
         Output::new(status, &said.stdout, &said.stderr)
     }
 
+    /// Whether it ends within this time; it is then still to be waited for.
+    pub fn ended_within(&self, limit: Duration) -> bool {
+        self.ends_within(limit)
+    }
+
     /// KILL, and waits for the end.
     #[track_caller]
     pub fn kill(self) -> Output {

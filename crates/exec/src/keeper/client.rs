@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ use crate::wire::{self, FrameError, Frames, Hello, Report, Request, VERSION, Wel
 
 /// How long to wait for a keeper that is leaving or just beginning.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// So many keepers may end while they begin before it is taken for more than an accident.
+const MOST_WORDLESS: u32 = 4;
 /// Between two looks at such a keeper.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -30,6 +32,9 @@ pub enum ConnectError {
     Refused(String),
     #[error("failed to start the keeper: {0}")]
     NotStarted(String),
+    /// It has ended, or was ended, before it had said anything.
+    #[error("failed to start the keeper: `{} keeper` ended without a word", .0.display())]
+    Wordless(PathBuf),
     #[error("failed to start the keeper")]
     Start(#[source] io::Error),
     #[error("failed to speak to the keeper")]
@@ -81,10 +86,15 @@ pub fn connect_or_start(
     hello.version = VERSION;
     let request = Request::Hello(hello);
     let deadline = Instant::now() + PATIENCE;
+    let mut wordless = 0;
     loop {
-        match connect(kingtide_dir, &request)? {
-            Some(connected) => return Ok(connected),
-            None => start(kingtide_dir, executable)?,
+        if let Some(connected) = connect(kingtide_dir, &request)? {
+            return Ok(connected);
+        }
+        match start(kingtide_dir, executable) {
+            // Somebody has killed it while it began; one that never comes that far is broken.
+            Err(ConnectError::Wordless(_)) if wordless < MOST_WORDLESS => wordless += 1,
+            started => started?,
         }
         match connect(kingtide_dir, &request)? {
             Some(connected) => return Ok(connected),
@@ -169,10 +179,7 @@ fn start(kingtide_dir: &Path, executable: &Path) -> Result<(), ConnectError> {
     said.map_err(ConnectError::Start)?;
     match line.trim_end() {
         READY | BUSY => Ok(()),
-        "" => Err(ConnectError::NotStarted(format!(
-            "`{} keeper` ended without a word",
-            executable.display()
-        ))),
+        "" => Err(ConnectError::Wordless(executable.to_owned())),
         reason => Err(ConnectError::NotStarted(reason.to_owned())),
     }
 }

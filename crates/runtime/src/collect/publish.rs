@@ -11,7 +11,13 @@ use super::output::MANIFEST;
 pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     let parent = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
     create_folders(parent)?;
-    match fs::rename(from, to) {
+    // Without its manifest it is not what was prepared, whatever it is.
+    let moved = if is_complete(from) || is_complete(to) {
+        fs::rename(from, to)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    };
+    match moved {
         Ok(()) => {}
         Err(_) if is_complete(to) => match fs::remove_dir_all(from) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
