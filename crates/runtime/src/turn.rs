@@ -23,7 +23,7 @@ use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
-use crate::store::{LEASE_RENEWAL, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::surroundings::Surroundings;
 use crate::{keeper, process, signals};
 
@@ -145,7 +145,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// How long nothing has to happen.
     fn wait(&self) -> Duration {
-        let renewal = LEASE_RENEWAL.saturating_sub(self.renewed.elapsed());
+        let renewal = self.store.renewal().saturating_sub(self.renewed.elapsed());
         let wakeup = self.engine.next_wakeup().map_or(renewal, |at| at.since(now()));
         renewal.min(wakeup)
     }

@@ -8,10 +8,29 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::{Store, StoreError};
 
-/// A live holder that has not renewed for so long is taken for stopped.
-const LEASE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often the holder renews.
-pub(crate) const LEASE_RENEWAL: Duration = Duration::from_secs(4);
+/// For tests: another `timeout` of the lease, in milliseconds. All processes of a project must agree on it.
+const TIMEOUT_VARIABLE: &str = "KINGTIDE_LEASE_MS";
+
+/// How long a lease lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Term {
+    /// A live holder that has not renewed for so long is taken for stopped.
+    timeout: Duration,
+}
+
+impl Term {
+    pub(super) fn from_environment() -> Term {
+        let milliseconds = std::env::var(TIMEOUT_VARIABLE).ok().and_then(|text| text.parse().ok());
+        Term {
+            timeout: milliseconds.map_or(Duration::from_secs(15), Duration::from_millis),
+        }
+    }
+
+    /// How often the holder renews: a few times within the timeout, so that a slow disk costs no lease.
+    fn renewal(self) -> Duration {
+        self.timeout * 4 / 15
+    }
+}
 
 /// The process that holds the lease, as the kernel knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +77,8 @@ impl Store {
         let epoch = match held {
             None => 1,
             Some((epoch, holder, renewed_at)) => {
-                let fresh = now.since(renewed_at) < LEASE_TIMEOUT && renewed_at <= now + LEASE_TIMEOUT;
+                let timeout = self.term.timeout;
+                let fresh = now.since(renewed_at) < timeout && renewed_at <= now + timeout;
                 if fresh && holder != *us && alive(&holder) {
                     return Err(LeaseError::Busy { pid: holder.pid });
                 }
@@ -83,6 +103,11 @@ impl Store {
             [self.epoch],
         )?;
         Ok(())
+    }
+
+    /// How often the lease is to be renewed.
+    pub(crate) fn renewal(&self) -> Duration {
+        self.term.renewal()
     }
 
     /// The number of this runtime's lease; what it does elsewhere carries it.

@@ -16,7 +16,6 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use changes::Batch;
-pub(crate) use lease::LEASE_RENEWAL;
 pub use lease::{Holder, LeaseError};
 pub use queue::Offer;
 pub use runs::NewRun;
@@ -38,6 +37,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     epoch: i64,
+    term: lease::Term,
 }
 
 /// Why a database cannot be used.
@@ -121,6 +121,7 @@ impl Store {
             connection,
             path: path.clone(),
             epoch: 0,
+            term: lease::Term::from_environment(),
         };
         store.identify()?;
         store.migrate().map_err(failed)?;

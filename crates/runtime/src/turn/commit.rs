@@ -11,7 +11,7 @@ use kingtide_core::message::Message;
 use super::Turn;
 use crate::notice::Notice;
 use crate::runtime::{RunError, now};
-use crate::store::{LEASE_RENEWAL, StoreError};
+use crate::store::StoreError;
 
 /// How often a full disk is looked at: nothing tells when there is room again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ impl Turn<'_> {
             pending.changes.extend(step.changes);
             pending.effects.extend(step.effects);
         }
-        let due = self.renewed.elapsed() >= LEASE_RENEWAL;
+        let due = self.renewed.elapsed() >= self.store.renewal();
         if !pending.changes.is_empty() || keeper.is_some() || due || self.engine.next_receive(now).is_some() {
             self.commit(&mut pending, keeper, observe)?;
         }
@@ -76,6 +76,7 @@ impl Turn<'_> {
 
     fn try_commit(&mut self, pending: &mut Pending, keeper: Option<&str>) -> Result<(), Attempted> {
         let now = now();
+        let renews = self.renewed.elapsed() >= self.store.renewal() / 2;
         let batch = self.store.begin()?;
         batch.write(&pending.changes)?;
         while let Some(receive) = self.engine.next_receive(now) {
@@ -103,11 +104,11 @@ impl Turn<'_> {
         if let Some(keeper) = keeper {
             batch.note_keeper(keeper)?;
         }
-        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
+        if renews {
             batch.renew_lease(now)?;
         }
         batch.commit()?;
-        if self.renewed.elapsed() >= LEASE_RENEWAL / 2 {
+        if renews {
             self.renewed = Instant::now();
         }
         if let Some(counts) = pending.changes.iter().rev().find_map(final_counts) {

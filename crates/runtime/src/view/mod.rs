@@ -101,6 +101,8 @@ impl Database {
         }
         let refuse = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::Foreign { path: path.to_owned() },
+            // A runtime was killed while it made the file, before it was a WAL database; the next one takes that back.
+            _ if is_half_made(&source) => OpenError::Missing,
             _ => OpenError::Unreadable {
                 path: path.to_owned(),
                 source,
@@ -136,6 +138,10 @@ impl Database {
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     transaction: Transaction<'a>,
+}
+
+fn is_half_made(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().map(|error| error.extended_code) == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 fn reading(what: &'static str) -> impl FnOnce(rusqlite::Error) -> ReadError {

@@ -1,0 +1,138 @@
+//! Two runtimes on one project: the second is told while the first one lives, takes over when it has stopped, and what the
+//! first one does when it wakes up is refused.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kingtide_core::id::RunId;
+use kingtide_runtime::view::{Database, Filter, TaskState};
+use kingtide_testkit::patience::{PATIENCE, eventually};
+use kingtide_testkit::{TestProject, assert_no_process_left};
+use rustix::process::Signal;
+
+fn project(toml: &str, program: &str) -> TestProject {
+    TestProject::new(env!("CARGO_BIN_EXE_kingtide"))
+        .toml(toml)
+        .program("work", program)
+}
+
+/// Lines of the execution journal; each is there once.
+fn executions(project: &TestProject) -> Vec<String> {
+    let text = if project.exists("journal") {
+        project.read("journal")
+    } else {
+        String::new()
+    };
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let different: BTreeSet<&String> = lines.iter().collect();
+    assert_eq!(different.len(), lines.len(), "an attempt was executed twice:\n{text}");
+    lines
+}
+
+#[test]
+fn the_second_runtime_is_told_and_disturbs_nothing() {
+    let toml = "[project]\nname = \"two\"\n[local]\ncpu = 2\n[job.work]\ncommand = [\"./work\"]\nparams = { matrix = { n = [1, 2, 3] } }\n";
+    let program = "#!/bin/sh\necho \"$KINGTIDE_TASK $KINGTIDE_ATTEMPT\" >> journal\nread line < gate\n";
+    let project = project(toml, program);
+    let made = std::process::Command::new("mkfifo")
+        .arg(project.path().join("gate"))
+        .status();
+    assert!(made.expect("mkfifo is everywhere").success());
+    let first = project.spawn(&["run", "work"]);
+    eventually("two run", PATIENCE, || (executions(&project).len() == 2).then_some(()));
+
+    for args in [&["run", "work"][..], &["run", "work", "--resume"], &["retry"]] {
+        let second = project.run(args);
+        assert!(second.code == 1 || second.code == 2, "{args:?}: {}", second.text());
+        if args[0] == "run" {
+            assert_eq!(second.code, 1, "{}", second.text());
+            let pid = format!("process {}", first.pid());
+            assert!(second.stderr.contains(&pid), "it names {pid}: {}", second.text());
+        }
+    }
+    assert_eq!(executions(&project).len(), 2);
+    // Held open for writing until all have passed.
+    let gate = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(project.path().join("gate"));
+    let mut gate = gate.expect("the gate opens");
+    std::io::Write::write_all(&mut gate, b"go\ngo\ngo\n").expect("it is written");
+    first.wait().expect_code(0);
+    assert_eq!(executions(&project).len(), 3);
+    let database = Database::open(&project.path()).expect("there was a run");
+    let snapshot = database.snapshot().expect("it can be read");
+    assert_eq!(snapshot.runs(None, 10).expect("they can be read").len(), 1);
+    assert_no_process_left(project.root());
+}
+
+/// The first runtime is stopped at some moment, the second takes over, the first one goes on while the second still works
+/// and once more when everything is over.
+fn stopped_and_continued(wakes_late: bool) {
+    let toml = "[project]\nname = \"two\"\n[local]\ncpu = 2\n[job.work]\ncommand = [\"./work\", \"{n}\"]\nparams = \"rows.csv\"\n";
+    let program = "#!/bin/sh\necho \"$KINGTIDE_TASK $KINGTIDE_ATTEMPT\" >> journal\n\
+                   echo \"{\\\"n\\\": $1}\" > \"$KINGTIDE_RESULT\"\necho \"$1\" > \"$KINGTIDE_OUTPUT/n\"\nsleep 0.05\n";
+    let rows: String = (1..=60).map(|n| format!("{n}\n")).collect();
+    let project = project(toml, program)
+        .file("rows.csv", format!("n\n{rows}"))
+        .env("KINGTIDE_LEASE_MS", "1500");
+    let first = project.spawn(&["run", "work"]);
+    eventually("some have run", PATIENCE, || {
+        (executions(&project).len() > 8).then_some(())
+    });
+    first.signal(Signal::STOP);
+    // Refused as long as the lease is fresh.
+    let second = eventually("the lease of the stopped one ends", PATIENCE, || {
+        let second = project.spawn(&["run", "work", "--resume"]);
+        if second.ended_within(Duration::from_millis(300)) {
+            second.wait().expect_code(1);
+            return None;
+        }
+        Some(second)
+    });
+    let (first, second) = if wakes_late {
+        let second = second.wait();
+        first.signal(Signal::CONT);
+        (first.wait(), second)
+    } else {
+        first.signal(Signal::CONT);
+        (first.wait(), second.wait())
+    };
+    assert_eq!(second.code, 0, "{}", second.text());
+    assert_eq!(first.code, 1, "{}", first.text());
+    assert!(
+        first.stderr.contains("another Kingtide has taken over"),
+        "{}",
+        first.text()
+    );
+    executions(&project);
+    let database = Database::open(&project.path()).expect("there was a run");
+    let snapshot = database.snapshot().expect("it can be read");
+    let tasks = snapshot
+        .tasks(RunId(1), &Filter::default(), 100)
+        .expect("they can be read");
+    assert!(
+        tasks
+            .iter()
+            .all(|task| task.state == TaskState::Succeeded && !task.unpublished)
+    );
+    for task in &tasks {
+        let output = project.read(&format!(".kingtide/outputs/work-1/{}/n", task.id.seq));
+        assert_eq!(output.trim(), task.id.seq.to_string());
+    }
+    assert_eq!(snapshot.result_count(RunId(1)).expect("it can be read"), 60);
+    // The keeper was alive all the time: nothing had to be done twice.
+    let lines = executions(&project);
+    assert_eq!(lines.len(), 60, "{lines:?}");
+    assert_no_process_left(project.root());
+}
+
+#[test]
+fn a_runtime_that_was_stopped_is_refused_while_another_works() {
+    stopped_and_continued(false);
+}
+
+#[test]
+fn a_runtime_that_was_stopped_is_refused_when_all_is_over() {
+    stopped_and_continued(true);
+}
