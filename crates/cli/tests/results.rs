@@ -5,8 +5,8 @@ use serde_json::Value;
 
 const PROGRAM: &str = r#"#!/bin/sh
 case $KINGTIDE_TASK in
-1) echo '{"mae":1.25,"model":{"depth":4,"rates":[0.1,0.2]},"note":"plain"}' ;;
-2) echo '{"mae":2,"note":"a, \"quoted\"\nline"}'; echo '{"mae":"none","late":true}' ;;
+1) printf '%s\n' '{"mae":1.25,"model":{"depth":4,"rates":[0.1,0.2]},"note":"plain"}' ;;
+2) printf '%s\n' '{"mae":2,"note":"a, \"quoted\"\nline"}'; printf '%s\n' '{"mae":"none","late":true}' ;;
 3) ;;
 4) exit 3 ;;
 esac > $KINGTIDE_RESULT
