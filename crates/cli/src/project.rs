@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::finding::{Finding, Findings, Severity};
-use kingtide_core::project::{FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, load_partly, wanted};
+use kingtide_core::project::{
+    FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, load_partly, wanted,
+};
 use kingtide_runtime::layout::Layout;
 use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
@@ -120,7 +122,9 @@ impl Checked {
             .collect();
         let is_new = |finding: &Finding| {
             let span = finding.span().unwrap_or_default();
-            !judged.iter().any(|known| known.start < span.end && span.start < known.end)
+            !judged
+                .iter()
+                .any(|known| known.start < span.end && span.start < known.end)
         };
         findings.0.extend(of_machine.0.into_iter().filter(is_new));
         findings

@@ -95,7 +95,8 @@ memory = "0"
 
 #[test]
 fn findings_as_json_are_all_that_stdout_carries() {
-    let project = project().toml("[project]\nname = \"wrong\"\n[job.hello]\ncommand = [\"no-such-program-here\"]\nmemry = 1\n");
+    let project =
+        project().toml("[project]\nname = \"wrong\"\n[job.hello]\ncommand = [\"no-such-program-here\"]\nmemry = 1\n");
     let output = project.run(&["check", "--json"]).expect_code(3);
     let redacted = project.redactor().redact(&output.text());
     for line in output.stdout.lines() {

@@ -41,7 +41,10 @@ fn a_placeholder_without_a_column() {
 fn a_row_without_a_value_is_named() {
     let project = TestProject::new(env!("CARGO_BIN_EXE_kingtide"))
         .toml(&TOML.replace("params.csv", "params.jsonl"))
-        .file("params.jsonl", "{\"dest\":\"BOS\"}\n{\"dst\":\"LAX\"}\n{\"dest\":\"JFK\"}\n");
+        .file(
+            "params.jsonl",
+            "{\"dest\":\"BOS\"}\n{\"dst\":\"LAX\"}\n{\"dest\":\"JFK\"}\n",
+        );
     insta::assert_snapshot!(refused(&project));
 }
 
@@ -85,7 +88,10 @@ fn what_spreadsheets_write() {
     let project = project("\u{feff}dest,note\r\nBOS,\"a, b\"\r\nLAX,\"two\r\nlines\"\r\n\r\n");
     project.run(&["run", "hello"]).expect_code(0);
     let rows = project.run(&["results", "--format", "jsonl"]).expect_code(0).stdout;
-    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+    let rows: Vec<serde_json::Value> = rows
+        .lines()
+        .map(|row| serde_json::from_str(row).expect("JSON"))
+        .collect();
     let notes: Vec<&str> = rows.iter().filter_map(|row| row["note"].as_str()).collect();
     assert_eq!(notes, ["a, b", "two\r\nlines"]);
     assert_eq!(rows[0]["dest"], "BOS");
@@ -96,7 +102,11 @@ fn rows_that_are_the_same_run_as_often() {
     let project = project("dest\nBOS\nLAX\nBOS\n");
     let output = project.run(&["run", "hello", "--json"]).expect_code(0);
     assert!(output.stderr.contains("warning[duplicate-rows]"), "{}", output.stderr);
-    assert!(output.stdout.contains("\"total\":3,\"succeeded\":3"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("\"total\":3,\"succeeded\":3"),
+        "{}",
+        output.stdout
+    );
     insta::assert_snapshot!(project.redactor().redact(&project.run(&["check"]).text()));
 }
 
@@ -117,8 +127,15 @@ params = [{ rate = 0.5, deep = { a = [1, 2] } }, { rate = true }]
 "#,
     );
     project.run(&["run", "matrix"]).expect_code(0);
-    let rows = project.run(&["results", "matrix", "--format", "csv"]).expect_code(0).stdout;
-    let pairs: Vec<String> = rows.lines().skip(1).map(|row| row.split(',').skip(1).take(2).collect::<Vec<_>>().join("-")).collect();
+    let rows = project
+        .run(&["results", "matrix", "--format", "csv"])
+        .expect_code(0)
+        .stdout;
+    let pairs: Vec<String> = rows
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').skip(1).take(2).collect::<Vec<_>>().join("-"))
+        .collect();
     assert_eq!(pairs, ["BOS-4", "BOS-8", "LAX-4", "LAX-8"]);
     project.run(&["run", "array"]).expect_code(0);
     let log = |task: &str| project.run(&["logs", "array", task]).expect_code(0).stdout;
@@ -127,20 +144,34 @@ params = [{ rate = 0.5, deep = { a = [1, 2] } }, { rate = true }]
 
 #[test]
 fn another_file_and_filters_by_flag() {
-    let project = project("dest\nBOS\n").file("other.jsonl", "{\"dest\":\"JFK\",\"n\":1}\n{\"dest\":\"SFO\",\"n\":2}\n{\"dest\":\"JFK\",\"n\":3}\n");
+    let project = project("dest\nBOS\n").file(
+        "other.jsonl",
+        "{\"dest\":\"JFK\",\"n\":1}\n{\"dest\":\"SFO\",\"n\":2}\n{\"dest\":\"JFK\",\"n\":3}\n",
+    );
     let total = |args: &[&str]| {
         let mut all = vec!["run", "hello", "--json"];
         all.extend(args);
-        let last: serde_json::Value = serde_json::from_str(project.run(&all).expect_code(0).stdout.trim_end()).expect("one line");
+        let last: serde_json::Value =
+            serde_json::from_str(project.run(&all).expect_code(0).stdout.trim_end()).expect("one line");
         last["tasks"]["total"].as_u64().expect("a number")
     };
     assert_eq!(total(&["--params", "other.jsonl"]), 3);
     assert_eq!(total(&["--params", "other.jsonl", "--only", "dest=JFK"]), 2);
-    assert_eq!(total(&["--params", "other.jsonl", "--only", "dest=JFK", "--only", "n=3"]), 1);
+    assert_eq!(
+        total(&["--params", "other.jsonl", "--only", "dest=JFK", "--only", "n=3"]),
+        1
+    );
     assert_eq!(total(&["--params", "other.jsonl", "--only", "n=1", "--only", "n=2"]), 2);
-    for args in [["--only", "dest=NOWHERE"], ["--only", "dst=BOS"], ["--params", "missing.csv"]] {
+    for args in [
+        ["--only", "dest=NOWHERE"],
+        ["--only", "dst=BOS"],
+        ["--params", "missing.csv"],
+    ] {
         let output = project.run(&["run", "hello", args[0], args[1]]).expect_code(3);
-        insta::assert_snapshot!(format!("{} {}", args[0], args[1]), project.redactor().redact(&output.text()));
+        insta::assert_snapshot!(
+            format!("{} {}", args[0], args[1]),
+            project.redactor().redact(&output.text())
+        );
     }
 }
 
@@ -148,7 +179,9 @@ fn another_file_and_filters_by_flag() {
 fn peak_kib(project: &TestProject, args: &[&str]) -> u64 {
     use std::os::unix::process::CommandExt;
     let mut command = project.command(args);
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     // A group of its own, so that a failing test leaves none.
     let child = command.process_group(0).spawn().expect("the binary starts");
     let mut status = 0;

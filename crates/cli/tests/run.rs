@@ -50,7 +50,10 @@ fn the_first_interrupt_lets_end_what_runs() {
     assert_no_process_left(project.root());
 
     let output = project.run(&["run", "it", "--resume", "--json"]).expect_code(0);
-    assert_eq!((&last(&output)["run"], &last(&output)["tasks"]["succeeded"]), (&1.into(), &3.into()));
+    assert_eq!(
+        (&last(&output)["run"], &last(&output)["tasks"]["succeeded"]),
+        (&1.into(), &3.into())
+    );
     assert_eq!(project.read("begun"), "1\n2\n3\n", "nothing was done twice");
 }
 
@@ -85,7 +88,10 @@ fn a_termination_ends_what_runs_and_puts_it_back() {
 fn goes_on(project: &TestProject) {
     project.write("go", "");
     let output = project.run(&["run", "it", "--resume", "--json"]).expect_code(0);
-    assert_eq!((&last(&output)["run"], &last(&output)["tasks"]["succeeded"]), (&1.into(), &3.into()));
+    assert_eq!(
+        (&last(&output)["run"], &last(&output)["tasks"]["succeeded"]),
+        (&1.into(), &3.into())
+    );
     assert_eq!(project.read("done"), "1\n2\n3\n");
 }
 
@@ -109,21 +115,37 @@ fn on_a_terminal_there_is_a_live_region() {
     let output = run.wait().expect_code(0).stdout;
     assert!(output.contains('\u{1b}'), "there is something to draw over: {output:?}");
     let screen = screen(&output);
-    assert!(screen.history.iter().any(|frame| frame.contains("n=1") && frame.contains("0:01")), "a running task with its age");
+    assert!(
+        screen
+            .history
+            .iter()
+            .any(|frame| frame.contains("n=1") && frame.contains("0:01")),
+        "a running task with its age"
+    );
     let end = screen.text();
     assert!(end.contains("it-1 succeeded") && end.contains("3 succeeded"), "{end}");
     assert!(!end.contains("running"), "the region is gone:\n{end}");
-    assert!(!output.contains("\u{1b}[?25l") || output.rfind("\u{1b}[?25h") > output.rfind("\u{1b}[?25l"), "the cursor is back");
+    assert!(
+        !output.contains("\u{1b}[?25l") || output.rfind("\u{1b}[?25h") > output.rfind("\u{1b}[?25l"),
+        "the cursor is back"
+    );
 
     // The same without colour, by the flag and by the variable.
     for extra in ["--color never", "--quiet"] {
         let mut command = std::process::Command::new("script");
-        command.args(["-qec", &format!("{} run it {extra}", env!("CARGO_BIN_EXE_kingtide")), "/dev/null"]);
+        command.args([
+            "-qec",
+            &format!("{} run it {extra}", env!("CARGO_BIN_EXE_kingtide")),
+            "/dev/null",
+        ]);
         command.env_clear().current_dir(project.path()).env("TERM", "xterm");
         let ours = project.command(&[]);
         command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = Running::start(command).wait().expect_code(0).stdout;
-        assert!(!output.contains("\u{1b}[3") && !output.contains("\u{1b}[1m"), "{extra}: {output:?}");
+        assert!(
+            !output.contains("\u{1b}[3") && !output.contains("\u{1b}[1m"),
+            "{extra}: {output:?}"
+        );
         if extra == "--quiet" {
             assert_eq!(output, "");
         }

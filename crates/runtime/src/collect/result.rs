@@ -229,7 +229,10 @@ mod tests {
             Some((r#"[{"a":1},{"a":2}]"#.into(), 2))
         );
         assert_eq!(taken(" \n"), None);
-        assert_eq!(read_result(Path::new("/nowhere/result.json"), &Secrets::default()).expect("no result"), None);
+        assert_eq!(
+            read_result(Path::new("/nowhere/result.json"), &Secrets::default()).expect("no result"),
+            None
+        );
     }
 
     #[test]
@@ -270,7 +273,11 @@ mod tests {
     fn what_is_no_file_or_too_large_is_refused_unread() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("result.json");
-        let refused = || read_result(&path, &Secrets::default()).expect_err("it is refused").to_string();
+        let refused = || {
+            read_result(&path, &Secrets::default())
+                .expect_err("it is refused")
+                .to_string()
+        };
         let file = File::create(&path).expect("created");
         file.set_len(17 * 1024 * 1024).expect("a sparse file");
         assert!(refused().starts_with("the result file has 17 MiB, more than the 16 MiB it may have"));
