@@ -272,7 +272,7 @@ impl RenderForStderr for clap::Error {
     /// With clap's own colours where stderr takes them.
     fn render_for_stderr(&self) -> String {
         let text = self.render();
-        if output::style::Style::of_stderr().is_coloured() {
+        if output::style::Style::of_stderr(None).is_coloured() {
             text.ansi().to_string()
         } else {
             text.to_string()

@@ -89,6 +89,14 @@ impl Failure {
         }
     }
 
+    /// The project cannot be run as it is.
+    pub(crate) fn finding(message: impl Into<String>) -> Failure {
+        Failure {
+            exit: Exit::Findings,
+            ..Failure::new(message)
+        }
+    }
+
     /// Everything has been printed; only the exit code is left.
     pub(crate) fn said(exit: Exit) -> Failure {
         Failure {
@@ -176,13 +184,13 @@ impl Error for Causes {
 }
 
 /// Prints what went wrong, if anything did, and turns it into the code of the process.
-pub(crate) fn report(outcome: Outcome) -> ExitCode {
+pub(crate) fn report(outcome: Outcome, style: Style) -> ExitCode {
     let exit = match outcome {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe => Exit::Done,
         Err(failure) => {
             if !failure.is_said {
-                output::say(&failure.text(Style::of_stderr()));
+                output::say(&failure.text(style));
             }
             failure.exit
         }

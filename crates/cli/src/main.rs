@@ -13,6 +13,14 @@ mod settings;
 
 use std::process::ExitCode;
 
+use output::style::Style;
+
 fn main() -> ExitCode {
-    exit::report(args::parse().and_then(commands::run))
+    match args::parse() {
+        Ok(arguments) => {
+            let style = Style::of_stderr(arguments.globals.color);
+            exit::report(commands::run(arguments), style)
+        }
+        Err(failure) => exit::report(Err(failure), Style::of_stderr(None)),
+    }
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 const PROGRAM: &str = r#"#!/bin/sh
 case $KINGTIDE_TASK in
-1) echo '{"mae":1.25,"model":{"depth":4,"rates":[0.1,0.2]},"note":"plain"}' ;;
-2) echo '{"mae":2,"note":"a, \"quoted\"\nline"}'; echo '{"mae":"none","late":true}' ;;
+1) printf '%s\n' '{"mae":1.25,"model":{"depth":4,"rates":[0.1,0.2]},"note":"plain"}' ;;
+2) printf '%s\n' '{"mae":2,"note":"a, \"quoted\"\nline"}'; printf '%s\n' '{"mae":"none","late":true}' ;;
 3) ;;
 4) exit 3 ;;
 esac > $KINGTIDE_RESULT
@@ -53,16 +53,29 @@ fn ragged_and_nested_results_are_one_table() {
     // Piped, CSV is what one gets.
     assert_eq!(project.run(&["results"]).expect_code(0).stdout, csv);
 
-    let jsonl = project.run(&["results", "it-1", "--format", "jsonl"]).expect_code(0).stdout;
-    let rows: Vec<Value> = jsonl.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let jsonl = project
+        .run(&["results", "it-1", "--format", "jsonl"])
+        .expect_code(0)
+        .stdout;
+    let rows: Vec<Value> = jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(rows.len(), 5);
     let keys = |row: &Value| row.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
-    assert!(rows.iter().all(|row| keys(row) == keys(&rows[0])), "each row has all columns");
+    assert!(
+        rows.iter().all(|row| keys(row) == keys(&rows[0])),
+        "each row has all columns"
+    );
     assert_eq!(project.run(&["results", "--json"]).expect_code(0).stdout, jsonl);
 
     let table = project.run(&["results", "--format", "table"]).expect_code(0).stdout;
     assert!(table.contains("ZÜRICH") && table.contains("skipped"), "{table}");
-    assert_eq!(table.lines().count(), 6, "line breaks in values break no line:\n{table}");
+    assert_eq!(
+        table.lines().count(),
+        6,
+        "line breaks in values break no line:\n{table}"
+    );
 }
 
 #[test]

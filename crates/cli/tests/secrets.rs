@@ -56,10 +56,15 @@ test -e fine
     let mut said = String::new();
     said += &project.run(&["run", "it"]).expect_code(4).text();
     assert_eq!(project.read("told"), format!("{TOKEN} {PASSWORD}"));
-    assert!(said.contains("token is ***") || said.contains("token is [") || said.contains("token is <"), "{said}");
+    assert!(
+        said.contains("token is ***") || said.contains("token is [") || said.contains("token is <"),
+        "{said}"
+    );
     project.write("fine", "");
     said += &project.run(&["run", "it"]).expect_code(0).text();
-    for verb in ["status", "explain", "logs", "results", "history", "check", "doctor", "outputs"] {
+    for verb in [
+        "status", "explain", "logs", "results", "history", "check", "doctor", "outputs",
+    ] {
         said += &project.run(&[verb]).text();
         said += &project.run(&[verb, "--json"]).text();
     }

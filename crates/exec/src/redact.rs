@@ -38,6 +38,11 @@ impl Secrets {
         }
     }
 
+    /// Whether there is nothing to replace.
+    pub fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
     /// A whole text without its secrets.
     pub fn clean(&self, text: &str) -> String {
         if self.needles.is_empty() {

@@ -11,6 +11,7 @@ use kingtide_core::engine::{Effect, Event};
 use kingtide_core::id::{AttemptId, RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::project::Job;
+use kingtide_exec::redact::Secrets;
 use kingtide_exec::wire::{self, Request};
 
 use crate::collect::{OutputError, ResultError};
@@ -205,11 +206,11 @@ impl Actuators {
 
 /// Does chores until no more can come. What fails for want of room on the disk is tried until there is some: it is no fault
 /// of the program's.
-pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>) {
+pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>, secrets: &Secrets) {
     while let Ok(chore) = chores.recv() {
         let mut told = false;
         let event = loop {
-            let trouble = match do_chore(&chore) {
+            let trouble = match do_chore(&chore, secrets) {
                 Ok(event) => break event,
                 Err(trouble) => trouble,
             };
@@ -226,14 +227,14 @@ pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>) {
 }
 
 /// The answer, or what is in its way.
-fn do_chore(chore: &Chore) -> Result<Event, String> {
+fn do_chore(chore: &Chore, secrets: &Secrets) -> Result<Event, String> {
     match chore {
         Chore::Collect {
             attempt,
             result,
             output,
         } => {
-            let collected = match collected(result.as_deref(), output.as_deref()) {
+            let collected = match collected(result.as_deref(), output.as_deref(), secrets) {
                 Ok(collected) => Ok(collected),
                 Err(Uncollected::Program(why)) => Err(why),
                 Err(Uncollected::Machine(why)) => {
@@ -263,10 +264,10 @@ enum Uncollected {
     Machine(String),
 }
 
-fn collected(result: Option<&str>, output: Option<&str>) -> Result<Collected, Uncollected> {
+fn collected(result: Option<&str>, output: Option<&str>, secrets: &Secrets) -> Result<Collected, Uncollected> {
     let result = match result {
         None => None,
-        Some(path) => match collect::read_result(path.as_ref()) {
+        Some(path) => match collect::read_result(path.as_ref(), secrets) {
             Ok(read) => read.map(|read| read.body),
             Err(error @ ResultError::Unreadable(_)) => return Err(Uncollected::Machine(chain(&error))),
             Err(error) => return Err(Uncollected::Program(chain(&error))),

@@ -13,6 +13,7 @@ use kingtide_core::engine::{Engine, Event};
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::project::{Job, Project};
 use kingtide_exec::keeper::client::{self, ConnectError};
+use kingtide_exec::redact::Secrets;
 use kingtide_exec::wire::{self, Hello, Report};
 use signal_hook::consts::SIGINT;
 
@@ -62,9 +63,11 @@ pub(crate) fn work_off(
     .map_err(RunError::Prepare)?;
     let (chores, to_do) = mpsc::channel();
     let answers = sender.clone();
+    let values: Vec<&str> = surroundings.secrets.iter().map(|(_, value)| value.as_str()).collect();
+    let secrets = Secrets::new(&values);
     std::thread::Builder::new()
         .name("chores".to_owned())
-        .spawn(move || actuators::do_chores(&to_do, &answers))
+        .spawn(move || actuators::do_chores(&to_do, &answers, &secrets))
         .map_err(RunError::Prepare)?;
 
     let hello = Hello {

@@ -17,7 +17,13 @@ pub(crate) fn render(findings: &Findings, name: &str, source: &str, coloured: bo
     let reports: Vec<String> = findings
         .0
         .iter()
-        .map(|finding| renderer.render(&[report(finding, name, source)]))
+        .map(|finding| {
+            let text = renderer.render(&[report(finding, name, source)]);
+            match (&finding.place, &finding.help) {
+                (None, Some(help)) => format!("{text}\n = help: {help}"),
+                _ => text,
+            }
+        })
         .collect();
     reports.join("\n\n")
 }
@@ -48,7 +54,8 @@ fn report<'a>(finding: &'a Finding, name: &'a str, source: &'a str) -> Group<'a>
             group.element(Origin::path(file.as_str()).line(usize::try_from(*line).unwrap_or(usize::MAX)))
         }
         Some(Place::File { file }) => group.element(Origin::path(file.as_str())),
-        None => group,
+        // The renderer would draw the margin of a text that is not there; `render` adds the help.
+        None => return group,
     };
     match &finding.help {
         Some(help) => group.element(Level::HELP.message(help)),

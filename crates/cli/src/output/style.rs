@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use crate::args::Color;
 use crate::settings::Environment;
 
 /// Whether to colour, and how.
@@ -20,9 +21,9 @@ impl Style {
         Style { colour: false }
     }
 
-    /// For failures that come before the flags are known.
-    pub(crate) fn of_stderr() -> Style {
-        Style::new(Environment::read().colour(None, std::io::stderr().is_terminal()))
+    /// For failures; without a flag where they come before the flags are known.
+    pub(crate) fn of_stderr(flag: Option<Color>) -> Style {
+        Style::new(Environment::read().colour(flag, std::io::stderr().is_terminal()))
     }
 
     pub(crate) fn is_coloured(self) -> bool {

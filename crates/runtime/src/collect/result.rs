@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use kingtide_core::finding::line_and_column;
+use kingtide_exec::redact::Secrets;
 use serde_json::{Map, Value};
 
 /// A result is a row or a few of a table; what is larger belongs into the output.
@@ -53,8 +54,9 @@ pub enum ResultError {
     Unreadable(#[source] io::Error),
 }
 
-/// Reads a result file; `None` when it is not there or holds nothing but white space.
-pub fn read_result(path: &Path) -> Result<Option<Collected>, ResultError> {
+/// Reads a result file; `None` when it is not there or holds nothing but white space. Secrets in it are replaced before it is
+/// stored, as they are in logs.
+pub fn read_result(path: &Path, secrets: &Secrets) -> Result<Option<Collected>, ResultError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
@@ -79,10 +81,10 @@ pub fn read_result(path: &Path) -> Result<Option<Collected>, ResultError> {
     if bytes.len() as u64 > MAX_RESULT_BYTES {
         return Err(ResultError::TooLarge(bytes.len() as u64));
     }
-    parse(&bytes)
+    parse(&bytes, secrets)
 }
 
-fn parse(bytes: &[u8]) -> Result<Option<Collected>, ResultError> {
+fn parse(bytes: &[u8], secrets: &Secrets) -> Result<Option<Collected>, ResultError> {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
@@ -102,7 +104,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Collected>, ResultError> {
                 if rows > 0 {
                     body.push(',');
                 }
-                body.push_str(&Value::Object(row).to_string());
+                body.push_str(&without(secrets, Value::Object(row)).to_string());
                 rows += 1;
             }
             Some(Err(error)) => return Err(explain(text, start, &error)),
@@ -115,6 +117,28 @@ fn parse(bytes: &[u8]) -> Result<Option<Collected>, ResultError> {
             body: format!("[{body}]"),
             rows,
         })),
+    }
+}
+
+/// A value without secrets. Texts and names are looked through as they are meant: escaped, a secret may look otherwise.
+fn without(secrets: &Secrets, value: Value) -> Value {
+    match value {
+        _ if secrets.is_empty() => value,
+        Value::String(text) => Value::String(secrets.clean(&text)),
+        Value::Array(items) => items.into_iter().map(|item| without(secrets, item)).collect(),
+        Value::Object(entries) => entries
+            .into_iter()
+            .map(|(name, value)| (secrets.clean(&name), without(secrets, value)))
+            .collect(),
+        Value::Number(number) => {
+            let text = number.to_string();
+            let cleaned = secrets.clean(&text);
+            match cleaned == text {
+                true => Value::Number(number),
+                false => Value::String(cleaned),
+            }
+        }
+        Value::Null | Value::Bool(_) => value,
     }
 }
 
@@ -180,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("result.json");
         fs::write(&path, text).expect("written");
-        read_result(&path)
+        read_result(&path, &Secrets::default())
     }
 
     fn taken(text: &str) -> Option<(String, usize)> {
@@ -205,7 +229,10 @@ mod tests {
             Some((r#"[{"a":1},{"a":2}]"#.into(), 2))
         );
         assert_eq!(taken(" \n"), None);
-        assert_eq!(read_result(Path::new("/nowhere/result.json")).expect("no result"), None);
+        assert_eq!(
+            read_result(Path::new("/nowhere/result.json"), &Secrets::default()).expect("no result"),
+            None
+        );
     }
 
     #[test]
@@ -246,7 +273,11 @@ mod tests {
     fn what_is_no_file_or_too_large_is_refused_unread() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("result.json");
-        let refused = || read_result(&path).expect_err("it is refused").to_string();
+        let refused = || {
+            read_result(&path, &Secrets::default())
+                .expect_err("it is refused")
+                .to_string()
+        };
         let file = File::create(&path).expect("created");
         file.set_len(17 * 1024 * 1024).expect("a sparse file");
         assert!(refused().starts_with("the result file has 17 MiB, more than the 16 MiB it may have"));

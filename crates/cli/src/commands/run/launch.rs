@@ -29,6 +29,13 @@ pub(crate) struct Launch<'a> {
 }
 
 fn open(place: &Place) -> Result<Runtime, Failure> {
+    let root = place.layout().root().to_owned();
+    let folder = if root.exists() { &root } else { &place.folder };
+    if let Err(error) = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+        return Err(Failure::finding(format!("`{}` cannot be written", folder.display()))
+            .because(std::io::Error::from(error))
+            .help("runs are kept in `.kingtide` beside `kingtide.toml`: copy the project to a folder of yours"));
+    }
     Runtime::open(&place.folder).map_err(|error| match error {
         OpenError::Lease(LeaseError::Busy { pid }) => Failure::from(error).help(format!(
             "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"

@@ -214,9 +214,10 @@ impl<'j> RowCheck<'j> {
                 .push(Finding { place, ..finding }.help("add a row, or name another file with --params"));
         }
         let faults = std::mem::take(&mut self.faults);
+        let is_row = !matches!(self.origin, Origin::CommandLine);
         let mut said: Vec<(u64, Finding)> = faults
             .iter()
-            .map(|(fault, seen)| (seen.first(), fault::finding(fault, seen)))
+            .map(|(fault, seen)| (seen.first(), fault::finding(fault, seen, is_row)))
             .collect();
         said.sort_by_key(|(line, _)| *line);
         for (line, finding) in said {

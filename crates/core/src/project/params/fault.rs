@@ -84,8 +84,12 @@ fn placeholders(job: &Job) -> impl Iterator<Item = &str> {
 }
 
 /// The finding about all rows that have the fault; its place is for the caller to say.
-pub(super) fn finding(fault: &Fault, seen: &Seen) -> Finding {
-    let rows = named(seen);
+/// `is_row` is false for the one message of the command line.
+pub(super) fn finding(fault: &Fault, seen: &Seen, is_row: bool) -> Finding {
+    let rows = match is_row {
+        true => named(seen),
+        false => "the message has".to_owned(),
+    };
     match fault {
         Fault::Missing { name, near } => {
             let text = format!("nothing fills the placeholder `{{{name}}}`: {rows} no parameter `{name}`");
