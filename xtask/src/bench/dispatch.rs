@@ -72,13 +72,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         .collect();
     report.table(&["peer", "version", "command"], &commands);
     report.line("\nA project with a row of parameters for each task, `cpu = 1` and `[local] cpu = 2`, made anew for each round.");
-    let disturbed = bare
+    let uneven = bare
         .as_deref()
         .and_then(Summary::of)
         .is_some_and(|bare| bare.most > bare.least * DISTURBED);
+    let disturbed = uneven || !machine::is_quiet(&load_before);
     if disturbed {
         report
-            .line("\n**The machine was not quiet**: the rounds of bare differ too much for the targets to be decided.");
+            .line("\n**The machine was not quiet**, by its load before or by how much the rounds of bare differ: no target is decided.");
     }
     report.targets(&targets(&ready, &rounds, disturbed));
     report.machine(&scratch, &floors, &load_before);
