@@ -40,7 +40,7 @@ impl Kingtide {
 }
 
 /// The count of succeeded tasks in the last line of `run --json`.
-fn succeeded_in(text: &str) -> anyhow::Result<u64> {
+pub(super) fn succeeded_in(text: &str) -> anyhow::Result<u64> {
     let last = text.lines().last().context("`run --json` printed nothing")?;
     let summary: serde_json::Value = serde_json::from_str(last).context("the last line of `run --json` is not JSON")?;
     summary["tasks"]["succeeded"]

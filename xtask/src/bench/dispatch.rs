@@ -11,6 +11,10 @@ use super::timing::Summary;
 /// HyperQueue's client asks this often, in seconds, whether a job is done, so its times may be too long by as much.
 const HYPERQUEUE_POLL: f64 = 1.0;
 
+/// When the slowest round of bare took this much longer than its fastest, something else ran on the machine: peers that
+/// took turns were not measured alike, and no target is decided.
+const DISTURBED: f64 = 1.3;
+
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let scratch = binary::scratch()?;
     let load_before = machine::load();
@@ -68,7 +72,16 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         .collect();
     report.table(&["peer", "version", "command"], &commands);
     report.line("\nA project with a row of parameters for each task, `cpu = 1` and `[local] cpu = 2`, made anew for each round.");
-    report.targets(&targets(&ready, &rounds));
+    let uneven = bare
+        .as_deref()
+        .and_then(Summary::of)
+        .is_some_and(|bare| bare.most > bare.least * DISTURBED);
+    let disturbed = uneven || !machine::is_quiet(&load_before);
+    if disturbed {
+        report
+            .line("\n**The machine was not quiet**, by its load before or by how much the rounds of bare differ: no target is decided.");
+    }
+    report.targets(&targets(&ready, &rounds, disturbed));
     report.machine(&scratch, &floors, &load_before);
     report.write()
 }
@@ -126,7 +139,7 @@ fn ratio(seconds: &[f64], other: &[f64]) -> Option<f64> {
     Summary::of(&ratios).map(|summary| summary.median)
 }
 
-fn targets(ready: &[Ready], rounds: &[Vec<f64>]) -> Vec<Target> {
+fn targets(ready: &[Ready], rounds: &[Vec<f64>], disturbed: bool) -> Vec<Target> {
     let of = |peer| column(ready, rounds, peer);
     let kingtide = of(Peer::Kingtide);
     let against = |other: Option<Vec<f64>>| ratio(kingtide.as_deref()?, other.as_deref()?);
@@ -137,12 +150,14 @@ fn targets(ready: &[Ready], rounds: &[Vec<f64>]) -> Vec<Target> {
             at_most: 1.5,
             unit: " ×",
             measured: against(of(Peer::Bare)),
+            disturbed,
         },
         Target {
             promise: "Kingtide against HyperQueue, less the second by which its client may be late".to_owned(),
             at_most: 0.5,
             unit: " ×",
             measured: against(hyperqueue),
+            disturbed,
         },
     ]
 }

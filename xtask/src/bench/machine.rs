@@ -39,6 +39,12 @@ pub(super) fn load() -> String {
     text.split(' ').next().unwrap_or("?").to_owned()
 }
 
+/// Whether a load, as `load` says it, leaves the machine to a benchmark: less than half of its cores.
+pub(super) fn is_quiet(load: &str) -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    load.parse::<f64>().is_ok_and(|load| load < cores as f64 / 2.0)
+}
+
 /// The value behind `name:` in a file of `/proc`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
@@ -50,6 +56,13 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_that_cannot_be_read_is_not_quiet() {
+        assert!(is_quiet("0.00"));
+        assert!(!is_quiet("100000.00"));
+        assert!(!is_quiet("?"));
+    }
 
     #[test]
     fn a_field_is_found_by_its_whole_name() {

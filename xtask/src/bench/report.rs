@@ -76,6 +76,8 @@ pub(super) struct Target {
     pub(super) unit: &'static str,
     /// `None` where something needed for it is missing.
     pub(super) measured: Option<f64>,
+    /// Something else ran on the machine, so the number says nothing.
+    pub(super) disturbed: bool,
 }
 
 impl Target {
@@ -85,7 +87,11 @@ impl Target {
         let _ = write!(promise, " ≤ {}{}", self.at_most, self.unit);
         match self.measured {
             Some(measured) => {
-                let met = if measured <= self.at_most { "yes" } else { "**no**" };
+                let met = match (self.disturbed, measured <= self.at_most) {
+                    (true, _) => "undecided",
+                    (false, true) => "yes",
+                    (false, false) => "**no**",
+                };
                 vec![promise, format!("{measured:.2}{}", self.unit), met.to_owned()]
             }
             None => vec![promise, "not measured".to_owned(), "unknown".to_owned()],
@@ -104,9 +110,18 @@ mod tests {
             at_most: 1.5,
             unit: " ×",
             measured,
+            disturbed: false,
         };
         assert_eq!(target(Some(1.5)).row(), ["x ≤ 1.5 ×", "1.50 ×", "yes"]);
         assert_eq!(target(Some(1.6)).row()[2], "**no**");
         assert_eq!(target(None).row()[2], "unknown");
+        assert_eq!(
+            Target {
+                disturbed: true,
+                ..target(Some(1.0))
+            }
+            .row()[2],
+            "undecided"
+        );
     }
 }

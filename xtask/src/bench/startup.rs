@@ -79,6 +79,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
                 at_most: *at_most,
                 unit: " ms",
                 measured: Some(summary.median),
+                disturbed: false,
             })
             .collect::<Vec<_>>(),
     );
