@@ -19,17 +19,17 @@ fn number(name: &str) -> Option<u64> {
 fn heavy_every_message_is_done_whatever_is_killed() {
     let kills = number(KILLS).unwrap_or(200);
     let seed = number(SEED).unwrap_or_else(|| fastrand::Rng::new().u64(..));
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let binary = Path::new(env!("CARGO_BIN_EXE_kingtide"));
     let tally = kill_loop::run(binary, seed, u32::try_from(kills).expect("not so many"), &mut |tally| {
-        println!(
+        eprintln!(
             "{} kills, {} runs, {:.0} s",
             tally.kills,
             tally.runs,
             tally.took.as_secs_f64()
         );
     });
-    println!("{tally:?}");
+    eprintln!("{tally:?}");
     assert!(
         tally.runtimes > 0 && tally.keepers > 0 && tally.guards > 0,
         "every kind was killed: {tally:?}"
