@@ -2,12 +2,13 @@
 //! first one does when it wakes up is refused.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_runtime::view::{Database, Filter, TaskState};
 use kingtide_testkit::patience::{PATIENCE, eventually};
-use kingtide_testkit::{TestProject, assert_no_process_left};
+use kingtide_testkit::{Running, TestProject, assert_no_process_left};
 use rustix::process::Signal;
 
 fn project(toml: &str, program: &str) -> TestProject {
@@ -66,21 +67,59 @@ fn the_second_runtime_is_told_and_disturbs_nothing() {
     assert_no_process_left(project.root());
 }
 
+/// Whether a process is in the middle of a write transaction: it holds the lock of the log's writer, byte 120 of the
+/// database's shared memory.
+fn is_writing(project: &TestProject, pid: u32) -> bool {
+    let shm = project.path().join(".kingtide/kingtide.db-shm");
+    let Ok(inode) = shm.metadata().map(|metadata| metadata.ino()) else {
+        return false;
+    };
+    let locks = std::fs::read_to_string("/proc/locks").expect("Linux has it");
+    locks.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "POSIX", _, "WRITE", owner, file, start, ..] = fields[..] else {
+            return false;
+        };
+        owner == pid.to_string() && file.ends_with(&format!(":{inode}")) && start == "120"
+    })
+}
+
+/// Stops a runtime inside or outside of a write transaction.
+fn stop(project: &TestProject, runtime: &Running, inside: bool) {
+    eventually("it stops where it is wanted", PATIENCE, || {
+        runtime.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", runtime.pid());
+        eventually("it has stopped", PATIENCE, || {
+            let stat = std::fs::read_to_string(&stat).expect("it is not reaped");
+            stat.contains(") T ").then_some(())
+        });
+        if is_writing(project, runtime.pid()) == inside {
+            return Some(());
+        }
+        runtime.signal(Signal::CONT);
+        None
+    });
+}
+
 /// The first runtime is stopped at some moment, the second takes over, the first one goes on while the second still works
 /// and once more when everything is over.
-fn stopped_and_continued(wakes_late: bool) {
+fn sixty_tasks() -> TestProject {
     let toml = "[project]\nname = \"two\"\n[local]\ncpu = 2\n[job.work]\ncommand = [\"./work\", \"{n}\"]\nparams = \"rows.csv\"\n";
     let program = "#!/bin/sh\necho \"$KINGTIDE_TASK $KINGTIDE_ATTEMPT\" >> journal\n\
                    echo \"{\\\"n\\\": $1}\" > \"$KINGTIDE_RESULT\"\necho \"$1\" > \"$KINGTIDE_OUTPUT/n\"\nsleep 0.05\n";
     let rows: String = (1..=60).map(|n| format!("{n}\n")).collect();
-    let project = project(toml, program)
+    project(toml, program)
         .file("rows.csv", format!("n\n{rows}"))
-        .env("KINGTIDE_LEASE_MS", "1500");
+        .env("KINGTIDE_LEASE_MS", "1500")
+}
+
+fn stopped_and_continued(wakes_late: bool) {
+    let project = sixty_tasks();
     let first = project.spawn(&["run", "work"]);
     eventually("some have run", PATIENCE, || {
         (executions(&project).len() > 8).then_some(())
     });
-    first.signal(Signal::STOP);
+    stop(&project, &first, false);
     // Refused as long as the lease is fresh.
     let second = eventually("the lease of the stopped one ends", PATIENCE, || {
         let second = project.spawn(&["run", "work", "--resume"]);
@@ -135,4 +174,25 @@ fn a_runtime_that_was_stopped_is_refused_while_another_works() {
 #[test]
 fn a_runtime_that_was_stopped_is_refused_when_all_is_over() {
     stopped_and_continued(true);
+}
+
+#[test]
+fn a_runtime_that_was_stopped_while_it_wrote_is_named() {
+    let project = sixty_tasks();
+    let first = project.spawn(&["run", "work"]);
+    eventually("some have run", PATIENCE, || {
+        (executions(&project).len() > 2).then_some(())
+    });
+    stop(&project, &first, true);
+    // Nobody can take its lock away: whoever comes is told whose it is.
+    let second = project.run(&["run", "work", "--resume"]).expect_code(1);
+    assert!(
+        second.stderr.contains(&format!("process {}", first.pid())),
+        "{}",
+        second.text()
+    );
+    first.signal(Signal::CONT);
+    first.wait().expect_code(0);
+    assert_eq!(executions(&project).len(), 60);
+    assert_no_process_left(project.root());
 }

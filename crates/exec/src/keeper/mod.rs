@@ -90,7 +90,10 @@ fn start(kingtide_dir: &Path) -> Result<(), ServeError> {
             Ok(())
         }
         Fork::Child => {
-            guard::follow(own).map_err(failed("the guard has gone"))?;
+            if guard::follow(own).is_err() {
+                // Killed already: whoever has started us hears no word, and tries again.
+                return Ok(());
+            }
             let own = rustix::process::getpid();
             rustix::process::set_child_subreaper(Some(own)).map_err(failed("the keeper cannot be a subreaper"))?;
             server::Server::open(kingtide_dir, lock)?.run();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kingtide_core::time::Timestamp;
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::{Store, StoreError};
 
@@ -60,10 +60,15 @@ impl Store {
         alive: impl FnOnce(&Holder) -> bool,
     ) -> Result<(), LeaseError> {
         let failed = |error: rusqlite::Error| LeaseError::Store(error.into());
+        let holder = self.holder();
         let tx = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
+            .map_err(|error| match (error.sqlite_error_code(), holder) {
+                // It was stopped in the middle of a transaction: its lock goes only with it.
+                (Some(ErrorCode::DatabaseBusy), Some(pid)) => LeaseError::Busy { pid },
+                _ => failed(error),
+            })?;
         let query = "SELECT epoch, pid, process_start, boot, renewed_at FROM lease";
         let held = tx.query_row(query, [], |row| {
             let holder = Holder {
@@ -94,6 +99,12 @@ impl Store {
         tx.commit().map_err(failed)?;
         self.epoch = epoch;
         Ok(())
+    }
+
+    /// The process that holds the lease, if one does, for messages.
+    fn holder(&self) -> Option<u32> {
+        let query = "SELECT pid FROM lease WHERE pid != 0";
+        self.connection.query_row(query, [], |row| row.get(0)).ok()
     }
 
     /// Gives the lease back: the next runtime need not wait. Refused in silence when another holds it by now.

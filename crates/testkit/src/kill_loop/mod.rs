@@ -157,6 +157,10 @@ fn work_off(binary: &Path, rng: &mut Rng, kills: u32, tally: &mut Tally) {
                 break end;
             }
         }
+        if victims == Victims::RuntimeAndKeeper && pair.is_whole() && rng.bool() {
+            // The guard clears up, also when nobody comes after.
+            assert_no_process_left(project.root());
+        }
         witness.look(&project);
     };
     let was_killed = end.signal.is_some();
@@ -192,6 +196,10 @@ struct Pair {
 }
 
 impl Pair {
+    fn is_whole(&self) -> bool {
+        self.keeper.is_some() && self.guard.is_some()
+    }
+
     fn find(root: &Path) -> Pair {
         let mut keepers: Vec<Process> = processes_of(root)
             .into_iter()
