@@ -43,7 +43,18 @@ fn a_run_and_what_is_asked_about_it() {
         let passing = |line: &&str| {
             !line.contains(" done (") && !["  slowest ", "  memory "].iter().any(|start| line.starts_with(start))
         };
-        insta::assert_snapshot!(name, text.lines().filter(passing).collect::<Vec<_>>().join("\n"));
+        let lines: Vec<&str> = text.lines().filter(passing).collect();
+        // The head of a column is as wide as what is below it.
+        let squeezed = |line: &&str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines = lines.iter().map(|line| {
+            if line.starts_with("run ") {
+                squeezed(line)
+            } else {
+                (*line).to_owned()
+            }
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(name, text);
     };
     say("run", &["run", "it"]);
     say("status", &["status"]);
