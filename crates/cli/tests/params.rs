@@ -176,7 +176,7 @@ fn another_file_and_filters_by_flag() {
 }
 
 /// Peak memory in KiB of a command, by the kernel's account.
-#[expect(clippy::zombie_processes, reason = "wait4 below reaps it, with its usage")]
+#[expect(clippy::zombie_processes, reason = "wait4 reaps it, and says what it took")]
 fn peak_kib(project: &TestProject, args: &[&str]) -> u64 {
     use std::os::unix::process::CommandExt;
     let mut command = project.command(args);

@@ -214,7 +214,8 @@ impl<'j> RowCheck<'j> {
                 .push(Finding { place, ..finding }.help("add a row, or name another file with --params"));
         }
         let faults = std::mem::take(&mut self.faults);
-        let is_row = !matches!(self.origin, Origin::CommandLine);
+        // One message of the command line is no row.
+        let is_row = !matches!(self.origin, Origin::CommandLine) || self.rows() > 1;
         let mut said: Vec<(u64, Finding)> = faults
             .iter()
             .map(|(fault, seen)| (seen.first(), fault::finding(fault, seen, is_row)))
