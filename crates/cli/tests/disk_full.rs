@@ -25,7 +25,7 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(SmallDisk(folder.to_owned())),
             _ => {
-                println!("skipped: only root can mount a small file system");
+                eprintln!("skipped: only root can mount a small file system");
                 None
             }
         }
