@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use kingtide_core::engine::event::Counts;
 use kingtide_core::engine::event::TaskState;
 use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
@@ -30,26 +31,6 @@ pub struct Progress {
     pub remaining: Option<Duration>,
     /// Nothing new is started any more (first Ctrl-C).
     pub draining: bool,
-}
-
-/// Tasks of a run by state. `failed` and `rejected` are apart here; the JSON summary adds them up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub total: u64,
-    pub succeeded: u64,
-    pub skipped: u64,
-    pub failed: u64,
-    pub rejected: u64,
-    pub cancelled: u64,
-    /// Leases taken so far, releases and losses included.
-    pub attempts: u64,
-}
-
-impl Counts {
-    /// Tasks that are over, however they ended.
-    pub fn done(&self) -> u64 {
-        self.succeeded + self.skipped + self.failed + self.rejected + self.cancelled
-    }
 }
 
 /// A task whose program is running.

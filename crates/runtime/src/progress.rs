@@ -9,7 +9,7 @@ use kingtide_core::id::{AttemptId, RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
 
-use crate::notice::{self, Notice, Progress, Running};
+use crate::notice::{Notice, Progress, Running};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 const MOST_RUNNING: usize = 50;
@@ -91,7 +91,7 @@ impl Gauge {
         observe(Notice::Progress(Progress {
             now,
             started_at: self.started_at,
-            counts: shown(self.last),
+            counts: self.last,
             running,
             leased: engine.leased() as u64,
             remaining: self.remaining(now),
@@ -110,17 +110,5 @@ impl Gauge {
         let left = self.last.total.saturating_sub(self.last.done());
         let elapsed = now.since(self.started_at).as_secs_f64();
         (done > 0).then(|| Duration::from_secs_f64(elapsed * left as f64 / done as f64))
-    }
-}
-
-pub(crate) fn shown(counts: Counts) -> notice::Counts {
-    notice::Counts {
-        total: counts.total,
-        succeeded: counts.succeeded,
-        skipped: counts.skipped,
-        failed: counts.failed,
-        rejected: counts.rejected,
-        cancelled: counts.cancelled,
-        attempts: counts.attempts,
     }
 }

@@ -14,10 +14,10 @@ use kingtide_core::project::{Job, Project};
 use kingtide_core::time::Timestamp;
 
 use crate::layout::Layout;
-use crate::notice::{self, Notice};
+use crate::notice::Notice;
 use crate::store::{LeaseError, NewRun, Store, StoreError};
 use crate::turn;
-use crate::{process, progress, store};
+use crate::{process, store};
 
 /// The one runtime of a project, for as long as it lives.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Ended {
     pub state: RunState,
     /// Ended by its `max_duration`.
     pub late: bool,
-    pub counts: notice::Counts,
+    pub counts: Counts,
     pub wall: Duration,
     /// How memory was limited: `v2`, `v1` or `watch`.
     pub limits: String,
@@ -191,11 +191,10 @@ impl Runtime {
             self.store.remember(run)?;
         }
         self.store.give_lease_back()?;
-        let counts: Counts = worked.counts;
         Ok(Ended {
             state,
             late,
-            counts: progress::shown(counts),
+            counts: worked.counts,
             wall: began.elapsed(),
             limits: worked.limits,
         })
