@@ -26,7 +26,7 @@ output)
     echo "$2" > "$KINGTIDE_OUTPUT/name"
     printf '{"files": 2}' > "$KINGTIDE_RESULT"
     ;;
-flees) setsid sh -c 'setsid sleep 1000 </dev/null >/dev/null 2>&1 &' ;;
+flees) setsid sh -c 'setsid sleep 1000 </dev/null >/dev/null 2>&1 &'; sleep 0.15 ;;
 flaky) [ -e "tried/$2" ] || { : > "tried/$2"; echo "the first time it fails" >&2; exit 1; } ;;
 chatty) yes "a line of the task $2" | head -n 2000 ;;
 esac
