@@ -2,8 +2,10 @@
 //!
 //! The socket is only how to reach the runtime; who may write is the lease's business.
 
+use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(crate) fn listen(root: &Path, tell: impl Fn(Wish) -> bool + Send + 'static) 
         _ => {}
     }
     let listener = reach(root, |path| UnixListener::bind(path))?;
+    // Whatever the umask: who may write to the project's folder is not yet who may end its runs.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A peer that hangs up has got what it wanted.
