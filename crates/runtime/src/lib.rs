@@ -15,6 +15,7 @@ pub mod results;
 pub mod runtime;
 mod secrets;
 mod signals;
+pub mod sqs;
 pub mod store;
 mod surroundings;
 mod turn;

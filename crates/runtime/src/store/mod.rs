@@ -23,10 +23,11 @@ pub use runs::NewRun;
 /// `KTID` in ASCII: says whose database this is (PRAGMA application_id).
 pub const APPLICATION_ID: i32 = 0x4B54_4944;
 /// The schema that this version writes (PRAGMA user_version).
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// What takes an empty database to version 1, that to version 2, and so on.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [include_str!("schema_1.sql")];
+pub(crate) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// How long a writer waits for another to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
