@@ -18,7 +18,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-pub use job::{Backoff, ExitAction, Job, Local, OnCrash, Resources, Secret, Tolerance};
+pub use job::{Backoff, ExitAction, Job, Local, Mode, OnCrash, Resources, Secret, Tolerance};
 pub use resolve::DEFAULTS;
 pub use schema::schema;
 pub use surroundings::{Kind, Surroundings, Wanted, check_surroundings, wanted};
