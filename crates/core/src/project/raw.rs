@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
+use crate::project::container::{RawBuild, RawMount};
 use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
 use crate::project::quantity::{Cores, Size};
 use crate::project::table::{read_entries, table};
@@ -46,8 +47,24 @@ table! {
     "a job" struct RawJob {
         /// The program and its arguments. No shell is involved unless it is the program. `{name}` is filled from the
         /// message; `{{` and `}}` are braces.
-        required command: Vec<Spanned<Template>>,
-        /// The folder it runs in, relative to the project's. The project's folder by default.
+        /// In a container: what its entrypoint is handed, the image's own by default.
+        optional command: Vec<Spanned<Template>>,
+        /// The container image it runs in, pulled where it is not here.
+        optional image: String,
+        /// A folder with a Dockerfile, in whose image it runs: built anew when something in it has changed. Or a table:
+        /// `{ context = ".", dockerfile = "Dockerfile", args = { A = "1" }, target = "run" }`.
+        optional build: RawBuild,
+        /// The program that the container starts, in place of the image's; `command` is what it is handed.
+        optional entrypoint: Vec<Spanned<String>>,
+        /// Folders and files of this machine that the container sees: `"./data:/data:ro"`, or
+        /// `{ source = "data", target = "/data", read_only = true }`.
+        optional mounts: Vec<Spanned<RawMount>>,
+        /// Whom the container runs as: `name`, `uid`, `name:group` or `uid:gid`. The image's user by default.
+        optional user: String,
+        /// How large `/dev/shm` is in the container.
+        optional shm_size: Size,
+        /// The folder it runs in, relative to the project's. The project's folder by default. In a container, an absolute
+        /// path there; the image's by default.
         optional workdir: String,
         /// Further environment variables. `{name}` is filled from the message.
         optional env: Entries<Template>,
@@ -95,7 +112,7 @@ table! {
         optional on_crash: OnCrash,
     }
     later [
-        "deadline", "image", "build", "entrypoint", "mounts", "schedule", "overlap", "alarms", "queue", "service",
+        "deadline", "schedule", "overlap", "alarms", "queue", "service",
         "inputs", "network", "platform", "duration_hint", "needs", "stage",
     ]
 }
