@@ -7,6 +7,7 @@ use kingtide_core::engine::Event;
 use kingtide_exec::wire::Report;
 
 use crate::control::Wish;
+use crate::docker::{Held, Told};
 use crate::runtime::RunError;
 use crate::surroundings::Prepared;
 
@@ -20,6 +21,10 @@ pub(crate) enum Inbound {
     Reports(u64, Vec<Report>),
     /// That keeper's connection is gone.
     KeeperGone(u64),
+    /// The engine of containers answers, and holds this.
+    DockerFound(Held),
+    /// What it says.
+    Told(Told),
     Signal(i32),
     Wish(Wish),
     /// What this job's attempts need is there, or cannot be had.

@@ -21,16 +21,18 @@ use signal_hook::consts::SIGINT;
 
 use self::hosts::Hosts;
 use self::opening::Preparation;
-use crate::actuators::{self, Actuators};
+use crate::actuators::Actuators;
+use crate::containers::Containers;
 use crate::control::{self, Wish};
 use crate::inbox::{self, Inbound};
+use crate::keys::Keys;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
-use crate::signals;
 use crate::store::Store;
 use crate::surroundings::Inheritance;
+use crate::{chores, docker, signals};
 
 /// What the loop is to do.
 pub(crate) struct Errand<'a> {
@@ -85,25 +87,39 @@ pub(crate) fn work_off(
         jobs = errand.project.jobs.values().collect();
     }
     let inheritance = Inheritance::gather(jobs, layout.project());
-    let (chores, to_do) = mpsc::channel();
+    let (chores_sender, to_do) = mpsc::channel();
     let answers = sender.clone();
     let secrets = Secrets::new(&inheritance.secrets.iter().map(String::as_str).collect::<Vec<_>>());
     std::thread::Builder::new()
         .name("chores".to_owned())
-        .spawn(move || actuators::do_chores(&to_do, &answers, &secrets))
+        .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
         .map_err(RunError::Prepare)?;
     let inherited = Arc::new(inheritance.env);
+    let keys = Arc::new(Keys::open(layout.root(), None).map_err(RunError::Prepare)?);
+    let docker = docker::Context {
+        project_id: project_id(&layout),
+        epoch: runtime.store.epoch(),
+        root: layout.root().to_owned(),
+        secrets: inheritance.secrets.clone(),
+        host: None,
+        keep: runtime.store.unpublished()?,
+    };
     let mut turn = Turn {
         engine: Engine::new(u64::from(std::process::id()) ^ now().0 as u64, errand.options.capacity),
         gauges: BTreeMap::new(),
         actuators: Actuators {
+            containers: Containers::new(docker, sender.clone()),
+            keys,
+            endpoint: None,
+            consumers: HashMap::new(),
+            instances: HashMap::new(),
             contexts: HashMap::new(),
             prepared: HashMap::new(),
             layout: layout.clone(),
             log_limit: errand.project.local.log_limit,
             inherited: Arc::clone(&inherited),
             inbox: sender.clone(),
-            chores,
+            chores: chores_sender,
             messages: HashMap::new(),
             collecting: BTreeMap::new(),
         },
@@ -204,6 +220,8 @@ impl Turn<'_> {
                 }
                 Inbound::KeeperGone(connection) if connection == self.hosts.connections => lost = true,
                 Inbound::Reports(..) | Inbound::KeeperGone(_) => {}
+                Inbound::DockerFound(held) => self.docker_found(&held, &mut events)?,
+                Inbound::Told(told) => self.told(told, &mut events, observe)?,
                 Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
                 Inbound::Wish(wish) => self.wish(wish, &mut events, observe)?,
                 Inbound::Prepared(job, outcome) => self.prepared(&job, outcome, &mut events, observe)?,
@@ -254,4 +272,11 @@ impl Turn<'_> {
         observe(Notice::Said(said.to_owned()));
         events.push(event);
     }
+}
+
+/// What containers of this project are marked with: another's for no other folder.
+fn project_id(layout: &Layout) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(layout.project().as_os_str().as_encoded_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -74,6 +74,11 @@ impl Batch<'_> {
                 self.execute(sql, params![task.run.0, task.seq, *files as i64, *bytes as i64])
             }
             Change::Published { task } => self.published(*task),
+            Change::InstanceOpened { instance, job, at } => {
+                let sql = "INSERT INTO instance (id, job, opened_at) VALUES (?1, ?2, ?3)";
+                self.execute(sql, params![instance.0, job, at.0])
+            }
+            Change::InstanceEnded { instance, .. } => self.execute("DELETE FROM instance WHERE id = ?1", [instance.0]),
             Change::CancelWaiting { run, at } => {
                 let sql = "UPDATE task SET state = 'cancelled', visible_at = NULL, ended_at = ?2, reason = 'cancelled'
                            WHERE run = ?1 AND state = 'waiting'";

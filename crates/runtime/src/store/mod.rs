@@ -4,6 +4,7 @@
 //! `runs.rs` makes and opens runs. Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
+mod instances;
 mod lease;
 mod queue;
 mod runs;

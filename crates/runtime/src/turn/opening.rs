@@ -6,10 +6,11 @@ use std::path::Path;
 use kingtide_core::engine::Event;
 use kingtide_core::engine::event::Host;
 use kingtide_core::id::RunId;
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode, Program};
 
 use super::Turn;
-use crate::actuators::{Context, chain};
+use crate::actuators::Context;
+use crate::chores::chain;
 use crate::control::{Load, Reply};
 use crate::inbox::Inbound;
 use crate::layout::run_name;
@@ -39,7 +40,7 @@ impl<'a> Turn<'a> {
         let Some(mut open) = self.store.open_run(run, job, self.options.workers)? else {
             return Ok(None);
         };
-        open.host = Host::Keeper;
+        open.host = host(job);
         self.make_folders(job, run)?;
         open.ready = self.prepare(job, observe)?;
         self.gauges.insert(run, Gauge::new(run, &title, open.counts, now()));
@@ -47,6 +48,7 @@ impl<'a> Turn<'a> {
             run,
             Context {
                 job: job.clone(),
+                host: open.host,
                 name: title.clone(),
             },
         );
@@ -64,8 +66,15 @@ impl<'a> Turn<'a> {
             return Ok(*preparation == Preparation::Ready);
         }
         if !surroundings::takes_time(job) {
-            let outcome =
-                surroundings::prepare(job, &self.layout, self.options, &self.actuators.inherited, &mut |_| ());
+            let outcome = surroundings::prepare(
+                job,
+                &self.project.name,
+                &self.layout,
+                self.options,
+                &self.actuators.inherited,
+                &self.actuators.containers,
+                &mut |_| (),
+            );
             let mut events = Vec::new();
             self.prepared(&job.name, outcome.map(Box::new), &mut events, observe)?;
             return Ok(self.preparations.contains_key(&job.name));
@@ -73,6 +82,7 @@ impl<'a> Turn<'a> {
         self.preparations.insert(job.name.clone(), Preparation::Underway);
         let (job, layout, options) = (job.clone(), self.layout.clone(), self.options.clone());
         let (inherited, inbox) = (self.actuators.inherited.clone(), self.sender.clone());
+        let (containers, project) = (self.actuators.containers.clone(), self.project.name.clone());
         std::thread::Builder::new()
             .name("prepare".to_owned())
             .spawn(move || {
@@ -80,7 +90,8 @@ impl<'a> Turn<'a> {
                     // Nobody listens any more when the loop is over.
                     let _ = inbox.send(Inbound::Said(line));
                 };
-                let outcome = surroundings::prepare(&job, &layout, &options, &inherited, &mut say);
+                let outcome =
+                    surroundings::prepare(&job, &project, &layout, &options, &inherited, &containers, &mut say);
                 let _ = inbox.send(Inbound::Prepared(job.name, outcome.map(Box::new)));
             })
             .map_err(RunError::Prepare)?;
@@ -196,6 +207,15 @@ impl<'a> Turn<'a> {
 
     fn make_folders(&self, job: &Job, run: RunId) -> Result<(), RunError> {
         make(&self.layout.logs(&job.name, run))
+    }
+}
+
+/// What runs a job's attempts.
+fn host(job: &Job) -> Host {
+    match (job.mode, &job.program) {
+        (Mode::Consumer, _) => Host::Outside,
+        (Mode::Task, Program::Process) => Host::Keeper,
+        (Mode::Task, Program::Container(_)) => Host::Docker,
     }
 }
 
