@@ -76,11 +76,14 @@ impl Store {
         let run = batch.new_run(now, new)?;
         let which = "task.run = ?2 AND state IN ('failed', 'rejected', 'cancelled')";
         let numbered = format!(
-            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, key, predicted
+            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, message_id, attributes, key, predicted
              FROM task JOIN message USING (run, seq) WHERE {which}"
         );
         let total = batch.tx.execute(
-            &format!("INSERT INTO message (run, seq, body) SELECT ?1, number, body FROM ({numbered})"),
+            &format!(
+                "INSERT INTO message (run, seq, body, message_id, attributes)
+                 SELECT ?1, number, body, message_id, attributes FROM ({numbered})"
+            ),
             params![run.0, of.0],
         )?;
         if total == 0 {
@@ -92,6 +95,12 @@ impl Store {
                  SELECT ?1, number, 'waiting', key, predicted FROM ({numbered})"
             ),
             params![run.0, of.0],
+        )?;
+        // What is tried again is dead no longer.
+        batch.tx.execute(
+            "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE role = 'dead')
+             AND seq IN (SELECT seq FROM task WHERE run = ?1 AND state IN ('failed', 'rejected', 'cancelled'))",
+            [of.0],
         )?;
         batch
             .tx
@@ -158,6 +167,15 @@ impl Store {
         let batch = self.begin()?;
         let over = "SELECT id FROM run WHERE id = ?1 AND state != 'open'";
         for run in runs {
+            // A letter that shares its body with a message takes it along.
+            batch.tx.execute(
+                &format!(
+                    "UPDATE letter SET run = NULL, seq = NULL,
+                            body = (SELECT body FROM message WHERE message.run = letter.run AND message.seq = letter.seq)
+                     WHERE run IN ({over})"
+                ),
+                [run.0],
+            )?;
             for table in ["result", "output", "attempt", "message", "task"] {
                 batch
                     .tx
