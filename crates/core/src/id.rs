@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The number of a run within its project, from 1. People see it as `retrain-12`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
 
 /// One message of a run; `seq` is the row of the parameters, from 1.

@@ -393,6 +393,7 @@ fn what_the_machine_lacks() {
         cpu_milli: 4000,
         memory: 16 << 30,
         gpus: 2,
+        ..Surroundings::default()
     };
     let mut text = format!("{:#?}\n", project::wanted(&project));
     for finding in project::check_surroundings(source, &project, &here).0 {

@@ -5,6 +5,7 @@
 //! runtime, and `keeper::client` the runtime's end. Nothing here knows of jobs, runs or the store.
 
 pub mod cgroup;
+pub mod disk;
 pub mod image;
 pub mod keeper;
 pub mod log;

@@ -4,6 +4,9 @@
 //! before it; together they never exceed the limit. Whoever writes is never slowed by it: a flood is read as fast as it
 //! comes, and what goes beyond `FLOOD_BYTES_PER_SECOND` is counted instead of kept, except its end. When the disk is full the
 //! bytes are counted too, and a line says so once there is room again.
+//!
+//! Most logs are read from a pipe, and a line's time is that of the read. One that comes out of another's store (a
+//! container's) brings its times along and is read at our own pace: `take_at`.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -62,6 +65,8 @@ pub struct Log {
     file: LogFile,
     /// The next byte begins a line.
     fresh_line: bool,
+    /// When what is being written was said, where that is not now.
+    said_ms: Option<i64>,
     is_pipe_large: bool,
     allowance: Allowance,
     /// Left out of a flood: how many bytes, and the last of them.
@@ -79,6 +84,7 @@ impl Log {
             tail: Vec::new(),
             file: LogFile::new(path, half),
             fresh_line: true,
+            said_ms: None,
             is_pipe_large: false,
             allowance: Allowance::new(half),
             left_out: 0,
@@ -130,6 +136,15 @@ impl Log {
         let mut redactor = std::mem::replace(&mut self.redactor, Redactor::new(Arc::default()));
         self.take_clean(redactor.push(bytes));
         self.redactor = redactor;
+    }
+
+    /// Takes the next bytes of a stream that is kept elsewhere: `said_ms` is when they were said, in milliseconds since the
+    /// Unix epoch. However many there are, none is left out: whoever keeps them waits for us.
+    pub fn take_at(&mut self, bytes: &[u8], said_ms: i64) {
+        if self.said_ms.replace(said_ms).is_none() {
+            self.allowance = Allowance::new(u64::MAX);
+        }
+        self.take(bytes);
     }
 
     /// Writes what a flood has left, if that is possible by now; to be called now and then.
@@ -201,7 +216,7 @@ impl Log {
     fn write_lines_after(&mut self, before: &str, bytes: &[u8]) {
         let mut lines = std::mem::take(&mut self.buffers.lines);
         lines.extend_from_slice(before.as_bytes());
-        let stamp = stamp(now_ms());
+        let stamp = stamp(self.said_ms.unwrap_or_else(now_ms));
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.fresh_line {

@@ -27,6 +27,59 @@ pub fn stamp(at_ms: i64) -> [u8; STAMP_BYTES] {
     text
 }
 
+/// A moment as RFC 3339 has it, in milliseconds since the Unix epoch: `2026-11-24T03:08:00.123456789Z`, or with an offset
+/// such as `+02:00`; digits beyond milliseconds are dropped. `None` for anything else.
+pub fn moment(text: &str) -> Option<i64> {
+    let number = |from: usize, to: usize| -> Option<i64> {
+        let digits = text.get(from..to)?;
+        digits
+            .bytes()
+            .all(|digit| digit.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    };
+    let separators = [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')];
+    if separators
+        .iter()
+        .any(|(place, separator)| !text.get(*place..).is_some_and(|rest| rest.starts_with(*separator)))
+    {
+        return None;
+    }
+    let days = days(number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let seconds = days * 86_400 + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    let rest = text.get(19..)?;
+    let zone = rest.trim_start_matches(|character: char| character == '.' || character.is_ascii_digit());
+    let fraction = rest[..rest.len() - zone.len()].trim_start_matches('.');
+    let milliseconds = fraction
+        .bytes()
+        .chain(*b"000")
+        .take(3)
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let offset = match zone {
+        "Z" | "z" => 0,
+        _ => {
+            let start = text.len() - zone.len();
+            let minutes = number(start + 1, start + 3)? * 60 + number(start + 4, start + 6)?;
+            match zone.as_bytes() {
+                [b'+', _, _, b':', _, _] => minutes,
+                [b'-', _, _, b':', _, _] => -minutes,
+                _ => return None,
+            }
+        }
+    };
+    Some((seconds - offset * 60) * 1000 + milliseconds)
+}
+
+/// The day that `civil` takes apart.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let march_month = (month + 9) % 12;
+    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. Years begin in March here,
 /// so that the leap day is the last of its year.
 fn civil(days: i64) -> (i64, i64, i64) {
@@ -68,5 +121,35 @@ mod tests {
         assert_eq!(text(951_782_399_999), "2000-02-28T23:59:59.999Z ");
         assert_eq!(text(951_782_400_000), "2000-02-29T00:00:00.000Z ");
         assert_eq!(text(4_107_542_400_000), "2100-03-01T00:00:00.000Z ");
+    }
+
+    #[test]
+    fn written_moments_are_read() {
+        for at_ms in [
+            0,
+            1_795_489_680_123,
+            951_782_399_999,
+            951_782_400_000,
+            4_107_542_400_000,
+        ] {
+            assert_eq!(moment(text(at_ms).trim_end()), Some(at_ms));
+        }
+        assert_eq!(moment("2026-11-24T03:08:00.123456789Z"), Some(1_795_489_680_123));
+        assert_eq!(moment("2026-11-24T05:08:00.1+02:00"), Some(1_795_489_680_100));
+        assert_eq!(moment("2026-11-23T23:38:00-03:30"), Some(1_795_489_680_000));
+        assert_eq!(
+            moment("0001-01-01T00:00:00Z"),
+            Some(-62_135_596_800_000),
+            "never, in Docker's words"
+        );
+        for other in [
+            "",
+            "2026-11-24",
+            "2026-11-24T03:08:00",
+            "2026-11-24T03:08:00.1+2",
+            "2026-11-24T0é:08:00Z",
+        ] {
+            assert_eq!(moment(other), None, "{other}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
+use crate::disk::is_full;
 use crate::log::{Buffers, Log, Read};
 use crate::memory::{self, Limit, Limiter, WATCH_INTERVAL};
 use crate::processes;
@@ -15,9 +16,6 @@ use crate::stamp::now_ms;
 use crate::stopper::Stopper;
 use crate::usage;
 use crate::wire::{End, Start, StopReason, Usage};
-
-/// A disk with less than this is full for a program that has just failed.
-const FULL_DISK_BYTES: u64 = 256 * 1024;
 
 /// Where an attempt is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,11 +311,4 @@ fn reap(pid: Pid) -> (libc::c_int, libc::rusage) {
         {}
         (status, rusage)
     }
-}
-
-/// Whether the disk of a folder has no room, for bytes or for files.
-fn is_full(folder: &str) -> bool {
-    rustix::fs::statvfs(folder).is_ok_and(|disk| {
-        disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_DISK_BYTES || (disk.f_files > 0 && disk.f_favail == 0)
-    })
 }

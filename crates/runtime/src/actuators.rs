@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -16,32 +17,40 @@ use kingtide_exec::wire::{self, Request};
 
 use crate::collect::{OutputError, ResultError};
 use crate::inbox::Inbound;
-use crate::layout::{Layout, run_name};
+use crate::layout::Layout;
 use crate::notice::{Failure, Notice};
 use crate::progress::Gauge;
+use crate::surroundings::Prepared;
 use crate::{collect, keeper, runtime};
 
 /// How often a chore is tried again that the machine does not allow: nothing tells when it does.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What every attempt of the job shares.
+/// What every attempt of a run shares.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) job: Job,
+    /// `retrain-12`
+    pub(crate) name: String,
+}
+
+/// Starts what was decided.
 #[derive(Debug)]
 pub(crate) struct Actuators {
-    pub(crate) job: Job,
-    pub(crate) run: RunId,
+    /// Of the runs that were opened.
+    pub(crate) contexts: HashMap<RunId, Context>,
+    /// By job: what its attempts need beside their messages.
+    pub(crate) prepared: HashMap<String, Prepared>,
     pub(crate) layout: Layout,
     pub(crate) log_limit: u64,
     /// What attempts inherit; the keeper has it already.
-    pub(crate) inherited: BTreeMap<String, String>,
-    /// On top of the contract's variables: secrets, the Python environment.
-    pub(crate) extra_env: Vec<(String, String)>,
+    pub(crate) inherited: Arc<BTreeMap<String, String>>,
     pub(crate) inbox: Sender<Inbound>,
     pub(crate) chores: Sender<Chore>,
     /// Bodies of what is leased and not yet started.
     pub(crate) messages: HashMap<TaskId, Message>,
     /// A path in the work folder of what is being collected or published, until it is acknowledged. No row names it yet.
     pub(crate) collecting: BTreeMap<AttemptId, String>,
-    pub(crate) finished: bool,
 }
 
 /// Work with files, away from the loop.
@@ -64,7 +73,7 @@ impl Actuators {
     pub(crate) fn perform(
         &mut self,
         effects: Vec<Effect>,
-        gauge: &mut Gauge,
+        gauges: &mut BTreeMap<RunId, Gauge>,
         observe: &mut dyn FnMut(Notice),
     ) -> Vec<Request> {
         let mut requests = Vec::new();
@@ -86,7 +95,9 @@ impl Actuators {
                     });
                 }
                 Effect::Acknowledge { attempt } => {
-                    gauge.settled(attempt);
+                    if let Some(gauge) = gauges.get_mut(&attempt.task.run) {
+                        gauge.settled(attempt);
+                    }
                     self.collecting.remove(&attempt);
                     acknowledged.push(attempt.to_string());
                 }
@@ -104,7 +115,8 @@ impl Actuators {
                     });
                 }
                 Effect::Publish { attempt, folder } => {
-                    let to = self.layout.output(&self.job.name, attempt.task);
+                    let context = &self.contexts[&attempt.task.run];
+                    let to = self.layout.output(&context.job.name, attempt.task);
                     self.chore(Chore::Publish {
                         attempt,
                         from: folder.into(),
@@ -112,16 +124,21 @@ impl Actuators {
                     });
                 }
                 Effect::Tell(failure) => observe(Notice::Failed(Failure {
+                    job: self
+                        .contexts
+                        .get(&failure.attempt.task.run)
+                        .map_or_else(String::new, |context| context.job.name.clone()),
                     run: failure.attempt.task.run,
                     seq: failure.attempt.task.seq,
                     attempt: failure.attempt.number,
-                    label: gauge.label(failure.attempt.task),
+                    label: gauges
+                        .get(&failure.attempt.task.run)
+                        .map_or_else(String::new, |gauge| gauge.label(failure.attempt.task)),
                     reason: failure.reason,
                     tail: failure.tail,
                     retry_in: failure.retry_in,
                     state: failure.state,
                 })),
-                Effect::Finished => self.finished = true,
             }
         }
         if !acknowledged.is_empty() {
@@ -133,10 +150,11 @@ impl Actuators {
     fn start(&mut self, start: &Start) -> Result<wire::Start, String> {
         let attempt = start.attempt;
         let message = self.messages.remove(&attempt.task).ok_or("its message is gone")?;
-        let name = run_name(&self.job.name, self.run);
+        let Context { job, name } = self.contexts.get(&attempt.task.run).ok_or("its run is gone")?;
+        let prepared = self.prepared.get(&job.name).ok_or("its job is not ready")?;
         let inherits = |name: &str| self.inherited.contains_key(name);
-        let invocation = contract::invocation(&self.job, &message, attempt, &name, inherits)
-            .map_err(|missing| missing.to_string())?;
+        let invocation =
+            contract::invocation(job, &message, attempt, name, inherits).map_err(|missing| missing.to_string())?;
         let mut env = invocation.env;
         if invocation.message_file {
             let file = self.message_file(attempt.task, &message)?;
@@ -146,8 +164,8 @@ impl Actuators {
             let gpus: Vec<String> = start.gpus.iter().map(u32::to_string).collect();
             env.push(("CUDA_VISIBLE_DEVICES".to_owned(), gpus.join(",")));
         }
-        env.extend(self.extra_env.iter().cloned());
-        let workdir = match &self.job.workdir {
+        env.extend(prepared.env.iter().cloned());
+        let workdir = match &job.workdir {
             Some(folder) => self.layout.project().join(folder),
             None => self.layout.project().to_owned(),
         };
@@ -159,9 +177,9 @@ impl Actuators {
             workdir: workdir.to_string_lossy().into_owned(),
             env,
             memory: start.memory,
-            timeout_ms: self.job.timeout.map(milliseconds),
-            stop_timeout_ms: milliseconds(self.job.stop_timeout),
-            log: self.layout.log(&self.job.name, attempt).to_string_lossy().into_owned(),
+            timeout_ms: job.timeout.map(milliseconds),
+            stop_timeout_ms: milliseconds(job.stop_timeout),
+            log: self.layout.log(&job.name, attempt).to_string_lossy().into_owned(),
             log_limit: self.log_limit,
         })
     }
@@ -214,7 +232,7 @@ pub(crate) fn do_chores(chores: &Receiver<Chore>, inbox: &Sender<Inbound>, secre
                 Ok(event) => break event,
                 Err(trouble) => trouble,
             };
-            if !std::mem::replace(&mut told, true) && inbox.send(Inbound::Trouble(trouble)).is_err() {
+            if !std::mem::replace(&mut told, true) && inbox.send(Inbound::Said(trouble)).is_err() {
                 return;
             }
             // Nothing tells when the machine allows it.
@@ -289,7 +307,7 @@ fn collected(result: Option<&str>, output: Option<&str>, secrets: &Secrets) -> R
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -3,6 +3,7 @@
 mod actuators;
 pub mod collect;
 pub mod control;
+pub mod docker;
 mod inbox;
 mod keeper;
 pub mod layout;

@@ -186,6 +186,7 @@ mod tests {
 
     fn failure(attempt: u32, retry_in: Option<u64>, state: TaskState) -> Failure {
         Failure {
+            job: "retrain".to_owned(),
             run: RunId(12),
             seq: 37,
             attempt,

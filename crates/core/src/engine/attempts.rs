@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, TaskRow, TaskState, Usage};
+use super::event::{
+    AttemptRow, Change, Collected, Effect, Exit, Failure, Host, Outcome, Stop, TaskRow, TaskState, Usage,
+};
 use super::retry::{self, Verdict};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, Supply, Task};
@@ -166,16 +168,17 @@ impl Engine {
         Ok(())
     }
 
-    /// A keeper holds this and nothing else.
-    pub(super) fn on_keeper_found(
+    /// A host holds this and nothing else.
+    pub(super) fn on_host_found(
         &mut self,
         now: Timestamp,
+        host: Host,
         holds: &BTreeSet<AttemptId>,
         same: bool,
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
-        self.keeper = true;
-        let leased = self.leased_attempts(|_| true);
+        self.hosts.insert(host);
+        let leased = self.leased_attempts(|run| self.host(run) == Some(host));
         let missing: Vec<AttemptId> = leased
             .iter()
             .copied()
@@ -206,10 +209,10 @@ impl Engine {
                 stop: Stop::Fence,
             });
         }
-        // What was to be ended when the last keeper or runtime went is to be ended still.
+        // What was to be ended when the last host or runtime went is to be ended still.
         let ending = |run: &RunId| self.runs.get(run).is_some_and(|run| run.ending.is_some());
         let (cancelled, others): (Vec<AttemptId>, Vec<AttemptId>) = self
-            .leased_attempts(|_| true)
+            .leased_attempts(|run| self.host(run) == Some(host))
             .into_iter()
             .partition(|attempt| ending(&attempt.task.run));
         if !cancelled.is_empty() {
@@ -287,6 +290,7 @@ impl Engine {
             }
         }
         run.dirty = true;
+        run.moved_at = now;
         step.changes.push(Change::Task(TaskRow {
             task: id,
             state,

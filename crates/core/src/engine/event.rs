@@ -36,14 +36,22 @@ pub enum Event {
     Published {
         attempt: AttemptId,
     },
-    /// A keeper answers. `same` is the one that the leases were handed to: what it does not hold, it was never told
-    /// and goes back at no cost; with another keeper it is lost.
-    KeeperFound {
+    /// What the attempts of this run need is there: they may start.
+    Ready(RunId),
+    /// Messages of this run have been sent while it was open; they wait.
+    Arrived {
+        run: RunId,
+        count: u64,
+    },
+    /// A host answers. `same` is the one that the leases were handed to: what it does not hold, it was never told
+    /// and goes back at no cost; with another it is lost.
+    HostFound {
+        host: Host,
         holds: BTreeSet<AttemptId>,
         same: bool,
     },
-    /// The keeper is gone and so is everything it ran.
-    KeeperLost,
+    /// The host is gone and so is everything it ran.
+    HostLost(Host),
     /// End the run: `late` when its time is up, else because somebody wants it.
     Cancel {
         run: RunId,
@@ -57,11 +65,25 @@ pub enum Event {
     Tick,
 }
 
+/// What runs attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host {
+    /// The keeper, as processes.
+    Keeper,
+    /// The Docker Engine, as containers.
+    Docker,
+}
+
 /// A run as the store knows it.
 #[derive(Clone, Debug)]
 pub struct OpenRun {
     pub run: RunId,
     pub job: Job,
+    pub host: Host,
+    /// Whether what its attempts need is there; else `Event::Ready` follows.
+    pub ready: bool,
+    /// Of a run of messages that others send: it ends when nothing has happened in it for so long.
+    pub idle: Option<Duration>,
     /// At most so many attempts at once, whatever the machine has room for.
     pub workers: Option<u32>,
     pub deadline: Option<Timestamp>,
@@ -277,7 +299,7 @@ pub enum Effect {
         attempts: Vec<AttemptId>,
         stop: Stop,
     },
-    /// The keeper may forget this report and reuse its folder.
+    /// The host may forget this report and reuse its folder.
     Acknowledge {
         attempt: AttemptId,
     },
@@ -294,8 +316,6 @@ pub enum Effect {
     },
     /// Tell people about an attempt that did not succeed.
     Tell(Failure),
-    /// Nothing is left to do: every run is over, or everything is drained.
-    Finished,
 }
 
 /// Start an attempt as soon as its pool has room.

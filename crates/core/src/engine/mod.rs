@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use event::{Change, Effect, Event, Receive};
 pub use task::IllegalTransition;
 
-use self::event::{Counts, Ledger, Pool, Stop};
+use self::event::{Counts, Host, Ledger, Pool, Stop};
 use self::packing::{Capacity, Packing};
 use self::run::Run;
 use self::task::State;
@@ -33,7 +33,8 @@ pub struct Engine {
     tasks: BTreeMap<TaskId, Task>,
     pools: BTreeMap<Pool, PoolState>,
     supply: Supply,
-    keeper: bool,
+    /// Those that answer.
+    hosts: BTreeSet<Host>,
     finished: bool,
 }
 
@@ -87,8 +88,8 @@ impl Engine {
             tasks: BTreeMap::new(),
             pools: BTreeMap::new(),
             supply: Supply::Open,
-            keeper: false,
-            finished: false,
+            hosts: BTreeSet::new(),
+            finished: true,
         }
     }
 
@@ -106,11 +107,12 @@ impl Engine {
             Event::Withdrawn { attempts } => self.on_withdrawn(now, &attempts, &mut step)?,
             Event::Collected { attempt, collected } => self.on_collected(now, attempt, collected, &mut step)?,
             Event::Published { attempt } => self.on_published(attempt, &mut step)?,
-            Event::KeeperFound { holds, same } => self.on_keeper_found(now, &holds, same, &mut step)?,
-            Event::KeeperLost => {
-                self.keeper = false;
-                self.on_keeper_found(now, &BTreeSet::new(), false, &mut step)?;
-                self.keeper = false;
+            Event::Ready(run) => self.on_ready(run),
+            Event::Arrived { run, count } => self.on_arrived(now, run, count),
+            Event::HostFound { host, holds, same } => self.on_host_found(now, host, &holds, same, &mut step)?,
+            Event::HostLost(host) => {
+                self.on_host_found(now, host, &BTreeSet::new(), false, &mut step)?;
+                self.hosts.remove(&host);
             }
             Event::Cancel { run, late } => self.cancel(now, run, late, &mut step),
             Event::Drain => self.drain(&mut step),
@@ -150,7 +152,7 @@ impl Engine {
         self.supply != Supply::Open
     }
 
-    /// Whether every run is over or drained and nothing is left to wait for.
+    /// Whether every run that was opened is over or drained and nothing is left to wait for.
     pub fn is_finished(&self) -> bool {
         self.finished
     }
@@ -173,6 +175,16 @@ impl Engine {
                 stop: Stop::Release,
             });
         }
+    }
+
+    /// Whether a run is being worked off.
+    pub fn is_open(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+    }
+
+    /// What runs a run's attempts.
+    fn host(&self, run: RunId) -> Option<Host> {
+        self.runs.get(&run).map(|run| run.host)
     }
 
     fn leased_attempts(&self, of: impl Fn(RunId) -> bool) -> Vec<AttemptId> {

@@ -1,6 +1,8 @@
 //! A run: opened, cancelled, ended; and the times at which it wants to be looked at.
 
-use super::event::{Change, Counts, Effect, OpenRun, Pool, RunState, Stop};
+use std::time::Duration;
+
+use super::event::{Change, Counts, Effect, Host, OpenRun, Pool, RunState, Stop};
 use super::task::State;
 use super::window::Pace;
 use super::{Engine, Step, Supply, Task};
@@ -12,6 +14,12 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) job: Job,
+    pub(super) host: Host,
+    pub(super) ready: bool,
+    /// It ends when nothing has happened in it for so long; when its last task is over if `None`.
+    pub(super) idle: Option<Duration>,
+    /// When something last happened in it.
+    pub(super) moved_at: Timestamp,
     pub(super) workers: u32,
     pub(super) deadline: Option<Timestamp>,
     pub(super) counts: Counts,
@@ -47,6 +55,11 @@ impl Run {
 }
 
 impl Run {
+    /// When a run that waits for more has waited long enough.
+    fn closes_at(&self) -> Option<Timestamp> {
+        self.idle.map(|idle| self.moved_at + idle)
+    }
+
     /// What a run came to whose last task is over: its state, whether it was ended for being late, and why in words.
     fn verdict(&self) -> (RunState, bool, Option<String>) {
         let Counts { total, cancelled, .. } = self.counts;
@@ -122,6 +135,10 @@ impl Engine {
         }
         let run = Run {
             job: open.job,
+            host: open.host,
+            ready: open.ready,
+            idle: open.idle,
+            moved_at: now,
             workers: workers.max(1),
             deadline: open.deadline,
             counts: open.counts,
@@ -138,6 +155,21 @@ impl Engine {
         self.on_time(now, step);
     }
 
+    pub(super) fn on_ready(&mut self, id: RunId) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.ready = true;
+        }
+    }
+
+    /// More has been sent to a run that takes in what others send.
+    pub(super) fn on_arrived(&mut self, now: Timestamp, id: RunId, count: u64) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.counts.total += count;
+            run.moved_at = now;
+            run.exhausted = false;
+        }
+    }
+
     /// Ends a run early: what waits is cancelled, what runs is stopped.
     pub(super) fn cancel(&mut self, now: Timestamp, id: RunId, late: bool, step: &mut Step) {
         let held = self
@@ -151,7 +183,7 @@ impl Engine {
         }
         run.ending = Some(if late { Ending::Late } else { Ending::Cancelled });
         let waiting = run.counts.total - run.counts.done() - held as u64;
-        if waiting > 0 {
+        if waiting > 0 || run.idle.is_some() {
             run.counts.cancelled += waiting;
             run.dirty = true;
             step.changes.push(Change::CancelWaiting { run: id, at: now });
@@ -202,7 +234,8 @@ impl Engine {
                 });
             }
             let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).next().is_some();
-            if run.counts.done() < run.counts.total || held {
+            let waits_for_more = run.ending.is_none() && run.closes_at().is_some_and(|at| now < at);
+            if run.counts.done() < run.counts.total || held || waits_for_more {
                 continue;
             }
             let (state, late, reason) = run.verdict();
@@ -216,10 +249,7 @@ impl Engine {
             self.runs.remove(&id);
         }
         let drained = self.supply != Supply::Open && self.tasks.is_empty();
-        if (self.runs.is_empty() || drained) && !self.finished {
-            self.finished = true;
-            step.effects.push(Effect::Finished);
-        }
+        self.finished = self.runs.is_empty() || drained;
     }
 
     pub(super) fn run_wakeup(&self, id: RunId, run: &Run) -> Option<Timestamp> {
@@ -232,6 +262,11 @@ impl Engine {
             None
         };
         let review = self.review_at(id);
-        [run.deadline, visible, review].into_iter().flatten().min()
+        let closes = if run.counts.done() == run.counts.total {
+            run.closes_at()
+        } else {
+            None
+        };
+        [run.deadline, visible, review, closes].into_iter().flatten().min()
     }
 }

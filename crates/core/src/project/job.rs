@@ -10,9 +10,12 @@ use crate::template::Template;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub name: String,
-    /// The program and its arguments. Never empty.
+    /// Where the program comes from.
+    pub program: Program,
+    /// The program and its arguments; never empty for a process. What its entrypoint is handed for a container, whose image
+    /// has its own where this is empty.
     pub command: Vec<Template>,
-    /// Relative to the project's folder.
+    /// Relative to the project's folder. In a container: an absolute path there.
     pub workdir: Option<String>,
     pub env: BTreeMap<String, Template>,
     pub secrets: Vec<Secret>,
@@ -33,9 +36,76 @@ pub struct Job {
     pub backoff: Backoff,
     /// Exit codes with a meaning of their own; 0 succeeds and every other fails.
     pub on_exit: BTreeMap<i32, ExitAction>,
+    pub mode: Mode,
+    /// Of a consumer: a message that it holds stays its own for as long as it lives.
+    pub heartbeat: bool,
     pub max_workers: Option<u32>,
+    /// A run of messages that others send ends when nothing has happened in it for so long.
+    pub run_idle: Duration,
     pub tolerate_failures: Tolerance,
     pub on_crash: OnCrash,
+}
+
+/// Where a job's program comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// This machine has it.
+    Process,
+    /// It is in an image.
+    Container(Container),
+}
+
+/// What a job's containers are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub image: ImageSource,
+    /// In place of the image's.
+    pub entrypoint: Option<Vec<String>>,
+    pub mounts: Vec<Mount>,
+    /// As the engine takes it; the image's by default.
+    pub user: Option<String>,
+    /// Bytes of `/dev/shm`; the engine's default is 64 MiB.
+    pub shm_size: Option<u64>,
+}
+
+/// Where an image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// Its name; pulled where it is not here.
+    Named(String),
+    Built(Build),
+}
+
+/// An image to be built when its sources have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// A folder, relative to the project's.
+    pub context: String,
+    /// Relative to `context`.
+    pub dockerfile: String,
+    pub args: BTreeMap<String, String>,
+    /// The stage to stop at; the last by default.
+    pub target: Option<String>,
+}
+
+/// A folder or file of this machine that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Relative to the project's folder, or absolute.
+    pub source: String,
+    /// Absolute, in the container.
+    pub target: String,
+    pub read_only: bool,
+}
+
+impl Job {
+    /// What its containers are made of, if it runs in containers.
+    pub fn container(&self) -> Option<&Container> {
+        match &self.program {
+            Program::Container(container) => Some(container),
+            Program::Process => None,
+        }
+    }
 }
 
 /// What one attempt occupies.
@@ -81,6 +151,15 @@ pub enum Tolerance {
     Count(u64),
     /// 0 to 100, of all tasks of the run.
     Percent(f64),
+}
+
+/// Who reads the job's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Kingtide: the program runs once for each message.
+    Task,
+    /// The program itself.
+    Consumer,
 }
 
 /// What an infrastructure loss does to a task that may have been running.

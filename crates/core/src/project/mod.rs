@@ -6,6 +6,7 @@
 //! checked in [`params`].
 
 mod check;
+mod container;
 pub mod job;
 pub mod params;
 mod quantity;
@@ -18,10 +19,13 @@ mod value;
 
 use std::collections::BTreeMap;
 
-pub use job::{Backoff, ExitAction, Job, Local, OnCrash, Resources, Secret, Tolerance};
+pub use job::{
+    Backoff, Build, Container, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program, Resources, Secret,
+    Tolerance,
+};
 pub use resolve::DEFAULTS;
 pub use schema::schema;
-pub use surroundings::{Kind, Surroundings, Wanted, check_surroundings, wanted};
+pub use surroundings::{Kind, Objection, Surroundings, Wanted, check_surroundings, wanted};
 
 use crate::finding::{Finding, Findings};
 

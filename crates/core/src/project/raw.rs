@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
-use crate::project::job::{ExitAction, OnCrash, Tolerance};
+use crate::project::container::{RawBuild, RawMount};
+use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
 use crate::project::quantity::{Cores, Size};
 use crate::project::table::{read_entries, table};
 use crate::project::value::{Entries, FromToml, Value, choice, expected, unknown_key, wrong_type};
@@ -46,8 +47,24 @@ table! {
     "a job" struct RawJob {
         /// The program and its arguments. No shell is involved unless it is the program. `{name}` is filled from the
         /// message; `{{` and `}}` are braces.
-        required command: Vec<Spanned<Template>>,
-        /// The folder it runs in, relative to the project's. The project's folder by default.
+        /// In a container: what its entrypoint is handed, the image's own by default.
+        optional command: Vec<Spanned<Template>>,
+        /// The container image it runs in, pulled where it is not here.
+        optional image: String,
+        /// A folder with a Dockerfile, in whose image it runs: built anew when something in it has changed. Or a table:
+        /// `{ context = ".", dockerfile = "Dockerfile", args = { A = "1" }, target = "run" }`.
+        optional build: RawBuild,
+        /// The program that the container starts, in place of the image's; `command` is what it is handed.
+        optional entrypoint: Vec<Spanned<String>>,
+        /// Folders and files of this machine that the container sees: `"./data:/data:ro"`, or
+        /// `{ source = "data", target = "/data", read_only = true }`.
+        optional mounts: Vec<Spanned<RawMount>>,
+        /// Whom the container runs as: `name`, `uid`, `name:group` or `uid:gid`. The image's user by default.
+        optional user: String,
+        /// How large `/dev/shm` is in the container.
+        optional shm_size: Size,
+        /// The folder it runs in, relative to the project's. The project's folder by default. In a container, an absolute
+        /// path there; the image's by default.
         optional workdir: String,
         /// Further environment variables. `{name}` is filled from the message.
         optional env: Entries<Template>,
@@ -80,15 +97,22 @@ table! {
         /// What exit codes mean: skip (nothing to do for this message), release (back to the queue at no cost),
         /// reject (failed for good). 0 succeeds and all others fail.
         optional on_exit: Entries<ExitAction>,
+        /// Who reads the queue: "task" runs the program once for each message; with "consumer" the program reads the queue
+        /// itself, and as many of it run as there are messages.
+        optional mode: Mode,
+        /// Whether a message that a living consumer holds stays its own beyond the visibility timeout.
+        optional heartbeat: bool,
         /// How many attempts run at once at the most.
         optional max_workers: u32,
+        /// A run of messages that others send ends when nothing has happened in it for so long.
+        optional run_idle: Duration,
         /// How many failed tasks a run bears and still succeeds: a count, or a share such as "5%".
         optional tolerate_failures: Tolerance,
         /// What happens to a task that may have been running when the machine went down.
         optional on_crash: OnCrash,
     }
     later [
-        "deadline", "image", "build", "entrypoint", "mounts", "schedule", "overlap", "alarms", "queue", "service",
+        "deadline", "schedule", "overlap", "alarms", "queue", "service",
         "inputs", "network", "platform", "duration_hint", "needs", "stage",
     ]
 }
@@ -132,6 +156,7 @@ table! {
     later ["parameter", "secretsmanager"]
 }
 
+choice!(Mode { "task" => Task, "consumer" => Consumer });
 choice!(OnCrash { "retry" => Retry, "fail" => Fail });
 choice!(ExitAction { "skip" => Skip, "release" => Release, "reject" => Reject });
 

@@ -9,7 +9,8 @@ use toml::de::DeTable;
 use crate::finding::Findings;
 use crate::message::Message;
 use crate::project::Project;
-use crate::project::job::{Backoff, Job, Local, Resources, Secret};
+use crate::project::container;
+use crate::project::job::{Backoff, Job, Local, Program, Resources, Secret};
 use crate::project::params::{Matrix, Params};
 use crate::project::quantity::Size;
 use crate::project::raw::{RawBackoff, RawJob, RawLocal, RawParams, RawProject, Secrets};
@@ -89,6 +90,11 @@ pub(crate) fn resolve_partly(raw: RawProject) -> Project {
 
 pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
     let defaults = &PARSED.job;
+    let program = container::program(&raw)?;
+    let command = plain(raw.command).unwrap_or_default();
+    if command.is_empty() && program == Program::Process {
+        return None;
+    }
     let Entries(env) = plain(raw.env).unwrap_or_default();
     let Entries(on_exit) = or_default(raw.on_exit, &defaults.on_exit);
     let on_exit = on_exit
@@ -96,7 +102,8 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
         .filter_map(|(code, action)| Some((code.get_ref().parse().ok()?, *action.get_ref())));
     Some(Job {
         name,
-        command: raw.command?.into_inner().into_iter().map(Spanned::into_inner).collect(),
+        program,
+        command: command.into_iter().map(Spanned::into_inner).collect(),
         workdir: plain(raw.workdir),
         env: env
             .into_iter()
@@ -117,7 +124,10 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
         retries: or_default(raw.retries, &defaults.retries),
         backoff: backoff(plain(raw.backoff).unwrap_or_default()),
         on_exit: on_exit.collect(),
+        mode: or_default(raw.mode, &defaults.mode),
+        heartbeat: or_default(raw.heartbeat, &defaults.heartbeat),
         max_workers: plain(raw.max_workers),
+        run_idle: or_default(raw.run_idle, &defaults.run_idle),
         tolerate_failures: or_default(raw.tolerate_failures, &defaults.tolerate_failures),
         on_crash: or_default(raw.on_crash, &defaults.on_crash),
     })

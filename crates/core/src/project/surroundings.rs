@@ -1,14 +1,18 @@
 //! What only the machine can answer. `wanted` lists what must be looked up, the shell looks it up and answers with
 //! `Surroundings`, and `check_surroundings` says what will not work, with the place of the key that asks for it.
 
+mod container;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytesize::ByteSize;
 use toml::Spanned;
 
+pub use container::Objection;
+
 use crate::finding::{Finding, Findings};
-use crate::project::job::Job;
+use crate::project::job::{ImageSource, Job};
 use crate::project::params::Params;
 use crate::project::raw::{self, RawJob};
 use crate::project::value::Entries;
@@ -23,6 +27,10 @@ pub struct Wanted {
     pub programs: BTreeSet<String>,
     /// Environment variables; only whether they are set is asked.
     pub variables: BTreeSet<String>,
+    /// Whether there is a container engine.
+    pub engine: bool,
+    /// Images that must be here or to be had.
+    pub images: BTreeSet<String>,
 }
 
 /// What the shell found.
@@ -34,6 +42,10 @@ pub struct Surroundings {
     pub programs: BTreeSet<String>,
     /// The wanted variables that are set.
     pub variables: BTreeSet<String>,
+    /// Why there is no container engine to be used; `None` where there is one, or nobody asked.
+    pub engine: Option<Objection>,
+    /// Why the wanted images cannot be used, of those that cannot.
+    pub images: BTreeMap<String, Objection>,
     /// Thousandths of a core.
     pub cpu_milli: u32,
     /// Bytes.
@@ -63,7 +75,16 @@ pub fn wanted(project: &Project) -> Wanted {
             Some(Program::At(path)) => drop(wanted.paths.insert(path)),
             None => {}
         }
-        wanted.paths.extend(job.workdir.clone());
+        match job.container() {
+            Some(container) => {
+                wanted.engine = true;
+                wanted.paths.extend(container::paths(container));
+                if let ImageSource::Named(image) = &container.image {
+                    wanted.images.insert(image.clone());
+                }
+            }
+            None => wanted.paths.extend(job.workdir.clone()),
+        }
         wanted.paths.extend(job.python.clone());
         if let Some(Params::File(file)) = &job.params {
             wanted.paths.insert(file.clone());
@@ -93,6 +114,9 @@ pub fn check_surroundings(source: &str, project: &Project, surroundings: &Surrou
             };
             check.command();
             check.files();
+            if let Some(container) = job.container() {
+                check.container(container);
+            }
             check.secrets();
             check.sizes(project);
         }
@@ -119,6 +143,9 @@ enum Program {
 
 /// Where a job's program is looked for; `None` where that depends on the message or on an environment not yet made.
 fn program(job: &Job) -> Option<Program> {
+    if job.container().is_some() {
+        return None;
+    }
     let template = job.command.first()?;
     if template.placeholders().next().is_some() {
         return None;
@@ -218,7 +245,8 @@ impl Check<'_> {
 
     fn files(&mut self) {
         let raw = self.raw;
-        if let (Some(workdir), Some(written)) = (self.job.workdir.clone(), &raw.workdir) {
+        let workdir = self.job.workdir.clone().filter(|_| self.job.container().is_none());
+        if let (Some(workdir), Some(written)) = (workdir, &raw.workdir) {
             let span = Some(written.span());
             match self.here.paths.get(&workdir) {
                 Some(Kind::Folder) => {}

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use kingtide_core::project::Mode;
 use rusqlite::params;
 
 use super::definition::{Queue, Role};
 use super::policy::{Allow, Redrive};
-use super::{Mode, Queues, Refusal, limits, permissions};
+use super::{Queues, Refusal, limits, permissions};
 use crate::sqs::fault::{Code, Fault};
 
 /// What may be asked for beside those that may be set.
@@ -269,11 +270,11 @@ impl Queues<'_> {
         };
         let own = Redrive {
             target: super::jobs::dead_letters_of(name),
-            max: i64::from(job.job.retries) + 1,
+            max: i64::from(job.retries) + 1,
         };
         match job.mode {
             Mode::Task => Some(own),
-            Mode::Consumer { .. } => Some(queue.redrive.clone().unwrap_or(own)),
+            Mode::Consumer => Some(queue.redrive.clone().unwrap_or(own)),
         }
     }
 }

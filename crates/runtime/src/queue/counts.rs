@@ -63,7 +63,7 @@ impl Queues<'_> {
     /// What is over is counted in the run's row; what is leased or delayed has a small index of its own; the rest waits.
     fn task_counts(&self, job: &str) -> Result<QueueCounts, Refusal> {
         let sql = "SELECT id, total - succeeded - skipped - failed - rejected - cancelled FROM run
-                   WHERE job = ?1 AND state = 'open'";
+                   WHERE job = ?1 AND state = 'open' AND loading = 0";
         let mut statement = self.rows.prepare_cached(sql)?;
         let runs = statement.query_map([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let runs: Vec<(i64, i64)> = runs.collect::<Result<_, _>>()?;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kingtide_core::project::{Job, Mode};
 use kingtide_core::time::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::policy::Redrive;
-use super::{JobQueue, Mode, Queues, Refusal};
+use super::{Queues, Refusal};
 use crate::sqs::fault::{Code, Fault};
 
 /// What a queue is for.
@@ -107,12 +108,12 @@ impl Queue {
     }
 
     /// Whether what is sent there becomes a task of the job, and the job as it is now.
-    pub(super) fn job_of<'j>(&self, jobs: &'j BTreeMap<String, JobQueue>) -> Option<(&'j str, &'j JobQueue)> {
+    pub(super) fn job_of<'j>(&self, jobs: &'j BTreeMap<String, Job>) -> Option<(&'j str, &'j Job)> {
         let name = self.job.as_deref().filter(|_| self.role == Role::Job)?;
         jobs.get_key_value(name).map(|(name, job)| (name.as_str(), job))
     }
 
-    pub(super) fn is_task_mode(&self, jobs: &BTreeMap<String, JobQueue>) -> bool {
+    pub(super) fn is_task_mode(&self, jobs: &BTreeMap<String, Job>) -> bool {
         self.job_of(jobs).is_some_and(|(_, job)| job.mode == Mode::Task)
     }
 }

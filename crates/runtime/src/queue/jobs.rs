@@ -9,14 +9,14 @@ use std::sync::Arc;
 use kingtide_core::finding::Severity;
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode};
 use kingtide_core::project::params::{Row, RowCheck};
 use rusqlite::params;
 
 use super::deadletter::KINGTIDE;
 use super::definition::{Queue, Role};
 use super::letter::{COLUMNS, Letter, read};
-use super::{Mode, Note, Queues, Refusal};
+use super::{Note, Queues, Refusal};
 use crate::store::StoreError;
 use crate::store::intake::{self, NewMessage};
 
@@ -55,7 +55,7 @@ impl Queues<'_> {
             return Ok(());
         };
         let body = self.body_of(&letter)?;
-        let reason = match check_body(&of.job, &body) {
+        let reason = match check_body(of, &body) {
             Ok(message) => {
                 self.take_in(job, &letter, &body, message.key())?;
                 return Ok(());
@@ -163,7 +163,7 @@ impl Queues<'_> {
             Mode::Task => {
                 self.execute("DELETE FROM letter WHERE box = ?1 AND run IS NOT NULL", [queue.holding])?;
             }
-            Mode::Consumer { .. } => {
+            Mode::Consumer => {
                 let mut statement = self.rows.prepare_cached(sql)?;
                 let found = statement.query_map([queue.holding], |row| row.get::<_, i64>(0))?;
                 let alone = found.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<i64>() > 0;

@@ -47,25 +47,6 @@ use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation};
 use crate::store::StoreError;
 
-/// A job as its queue sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct JobQueue {
-    pub(crate) job: Job,
-    pub(crate) mode: Mode,
-}
-
-/// Who receives what is sent to a job's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Kingtide: a message becomes a task at once, and whoever else receives finds the queue empty.
-    Task,
-    /// The job's program.
-    Consumer {
-        /// A message stays in flight as long as the instance that holds it lives.
-        heartbeat: bool,
-    },
-}
-
 /// What an operation comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
@@ -108,7 +89,7 @@ pub(crate) struct Queues<'a> {
     rows: &'a Connection,
     desk: &'a mut Desk,
     now: Timestamp,
-    jobs: &'a BTreeMap<String, JobQueue>,
+    jobs: &'a BTreeMap<String, Job>,
     notes: Vec<Note>,
     /// Something was written that must not be lost.
     durable: bool,
@@ -169,7 +150,7 @@ impl<'a> Queues<'a> {
         rows: &'a Connection,
         desk: &'a mut Desk,
         now: Timestamp,
-        jobs: &'a BTreeMap<String, JobQueue>,
+        jobs: &'a BTreeMap<String, Job>,
     ) -> Queues<'a> {
         desk.begin();
         Queues {

@@ -9,7 +9,7 @@ use rusqlite::params;
 use super::definition::Queue;
 use super::letter::{COLUMNS, Letter, read};
 use super::receipt::Receipt;
-use super::{Mode, Note, Outcome, Queues, Refusal, content, fifo, invalid, limits};
+use super::{Note, Outcome, Queues, Refusal, content, fifo, invalid, limits};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Receive, Received};
 
@@ -158,13 +158,13 @@ impl Queues<'_> {
         letter.receives += 1;
         letter.receipt += 1;
         letter.first_at = letter.first_at.or(Some(self.now.0));
-        let job = queue.job_of(self.jobs).map(|(name, job)| (name.to_owned(), job.mode));
+        let job = queue.job_of(self.jobs);
         let holder = caller
             .access_key
             .as_deref()
             .filter(|_| letter.task.is_some() && job.is_some());
         let minds = |holder: &str| self.desk.is_holder(holder);
-        let heartbeat = matches!(job, Some((_, Mode::Consumer { heartbeat: true })));
+        let heartbeat = job.is_some_and(|(_, job)| job.heartbeat);
         let state = if visibility_s > 0 { "in_flight" } else { "visible" };
         self.execute(
             "UPDATE letter SET state = ?2, visible_at = ?3, receives = ?4, receipt = ?5, received_at = ?6, first_at = ?7,
@@ -184,7 +184,7 @@ impl Queues<'_> {
         )?;
         if let (Some((job, _)), Some(task), true) = (job, letter.task, visibility_s > 0) {
             self.notes.push(Note::Received {
-                job,
+                job: job.to_owned(),
                 task,
                 holder: holder.map(str::to_owned),
                 receives: letter.receives as u32,

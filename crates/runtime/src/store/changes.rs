@@ -82,7 +82,9 @@ impl Batch<'_> {
             Change::CancelWaiting { run, at } => {
                 let sql = "UPDATE task SET state = 'cancelled', visible_at = NULL, ended_at = ?2, reason = 'cancelled'
                            WHERE run = ?1 AND state = 'waiting'";
-                self.execute(sql, params![run.0, at.0])
+                self.execute(sql, params![run.0, at.0])?;
+                // What is sent from now on is another run's.
+                self.execute("UPDATE run SET intake = 0 WHERE id = ?1", [run.0])
             }
             Change::Counts { run, counts } => self.counts(*run, counts),
             Change::RunEnded {

@@ -72,7 +72,8 @@ pub(crate) fn mean_duration(rows: &Connection, job: &str) -> Result<Option<i64>,
     Ok(rows.prepare_cached(sql)?.query_row([job], |row| row.get(0))?)
 }
 
-fn predicted(rows: &Connection, job: &str, key: i64, mean: Option<i64>) -> Result<i64, StoreError> {
+/// How long a message is expected to take, in milliseconds; 0 when nothing is known of its job.
+pub(crate) fn predicted(rows: &Connection, job: &str, key: i64, mean: Option<i64>) -> Result<i64, StoreError> {
     let Some(mean) = mean else { return Ok(0) };
     let sql = "SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2";
     let known = rows.prepare_cached(sql)?.query_row(params![job, key], |row| row.get(0));

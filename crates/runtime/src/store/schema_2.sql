@@ -140,4 +140,6 @@ ALTER TABLE message ADD COLUMN attributes TEXT;
 ALTER TABLE run ADD COLUMN intake INTEGER NOT NULL DEFAULT 0;
 -- Its messages are still being written; a run left so is forgotten at the next start.
 ALTER TABLE run ADD COLUMN loading INTEGER NOT NULL DEFAULT 0;
+-- At most so many of its attempts at once.
+ALTER TABLE run ADD COLUMN workers INTEGER;
 CREATE INDEX run_open ON run (job) WHERE state = 'open';

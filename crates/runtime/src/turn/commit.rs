@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kingtide_core::engine::event::{Counts, TaskState};
+use kingtide_core::engine::event::{RunState, TaskState};
 use kingtide_core::engine::{Change, Effect, Event, IllegalTransition};
-use kingtide_core::id::TaskId;
+use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
 
 use super::Turn;
@@ -35,10 +35,31 @@ impl Turn<'_> {
         if !pending.changes.is_empty() || keeper.is_some() || due || self.engine.next_receive(now).is_some() {
             self.commit(&mut pending, keeper, observe)?;
         }
-        let requests = self.actuators.perform(pending.effects, &mut self.gauge, observe);
-        if let (Some(client), false) = (&mut self.keeper, requests.is_empty()) {
-            // A keeper that is gone says so on its reports.
-            let _ = client.send(&requests);
+        let requests = self.actuators.perform(pending.effects, &mut self.gauges, observe);
+        self.hosts.send(&requests);
+        for change in pending.changes {
+            if let Change::RunEnded { run, state, reason, .. } = change {
+                self.close(run, state, reason, observe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left to do of a run whose end is on disk.
+    fn close(
+        &mut self,
+        run: RunId,
+        state: RunState,
+        reason: Option<String>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        self.store.remember(run)?;
+        // Nobody reads them any more.
+        let _ = std::fs::remove_dir_all(self.layout.messages(run));
+        self.actuators.contexts.remove(&run);
+        if let Some(mut gauge) = self.gauges.remove(&run) {
+            gauge.tell(&self.engine, now(), true, observe);
+            observe(gauge.ended(state, reason));
         }
         Ok(())
     }
@@ -93,7 +114,9 @@ impl Turn<'_> {
                 .filter(|(task, _)| leased.contains(task))
             {
                 let message = Message::parse(&body).unwrap_or_else(|| Message(serde_json::Map::new()));
-                self.gauge.leased(task, &message);
+                if let Some(gauge) = self.gauges.get_mut(&task.run) {
+                    gauge.leased(task, &message);
+                }
                 self.actuators.messages.insert(task, message);
             }
             pending.effects.extend(step.effects);
@@ -111,8 +134,12 @@ impl Turn<'_> {
         if renews {
             self.renewed = Instant::now();
         }
-        if let Some(counts) = pending.changes.iter().rev().find_map(final_counts) {
-            self.gauge.finish(counts);
+        for change in &pending.changes {
+            if let Change::Counts { run, counts } = change
+                && let Some(gauge) = self.gauges.get_mut(run)
+            {
+                gauge.note(*counts);
+            }
         }
         Ok(())
     }
@@ -140,13 +167,5 @@ fn leased_task(change: &Change) -> Option<TaskId> {
     match change {
         Change::Task(row) if row.state == TaskState::Leased => Some(row.task),
         _ => None,
-    }
-}
-
-fn final_counts(change: &Change) -> Option<Counts> {
-    if let Change::Counts { counts, .. } = change {
-        Some(*counts)
-    } else {
-        None
     }
 }

@@ -104,7 +104,7 @@ impl Keeper {
             Effect::Acknowledge { attempt } => {
                 self.ended.remove(&attempt);
             }
-            Effect::Collect { .. } | Effect::Publish { .. } | Effect::Tell(_) | Effect::Finished => {
+            Effect::Collect { .. } | Effect::Publish { .. } | Effect::Tell(_) => {
                 unreachable!("not the keeper's business")
             }
         }

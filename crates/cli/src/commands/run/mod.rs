@@ -1,5 +1,6 @@
 //! `run`: a job over its messages.
 
+mod attached;
 pub(crate) mod launch;
 pub(crate) mod messages;
 mod plan;
@@ -27,6 +28,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         project: &project,
         job,
         workers: run.workers,
+        is_detached: run.detach,
     };
     if run.resume
         && !run.dry_run

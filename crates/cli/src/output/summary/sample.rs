@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kingtide_core::id::RunId;
-use kingtide_core::project::{Backoff, Job, OnCrash, Resources, Tolerance};
+use kingtide_core::project::{Backoff, Job, Mode, OnCrash, Resources, Tolerance};
 use kingtide_core::template::Template;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::Counts;
@@ -74,7 +74,10 @@ pub(crate) fn job() -> Job {
         retries: 2,
         backoff: Backoff::default(),
         on_exit: BTreeMap::new(),
+        mode: Mode::Task,
+        heartbeat: true,
         max_workers: None,
+        run_idle: Duration::from_secs(60),
         tolerate_failures: Tolerance::Percent(5.0),
         on_crash: OnCrash::Retry,
     }

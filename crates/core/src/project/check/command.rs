@@ -13,6 +13,16 @@ const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "ksh", "fish"];
 pub(super) fn check_command(job: &RawJob, findings: &mut Findings) {
     let Some(command) = &job.command else { return };
     let arguments = command.get_ref();
+    if job.image.is_some() || job.build.is_some() {
+        let written: &[Spanned<String>] = job.entrypoint.as_ref().map_or(&[], |entrypoint| entrypoint.get_ref());
+        let entrypoint = written
+            .iter()
+            .map(|part| Spanned::new(part.span(), Template::literal(part.get_ref())));
+        return check_arguments(
+            &entrypoint.chain(arguments.iter().cloned()).collect::<Vec<_>>(),
+            findings,
+        );
+    }
     let Some(program) = arguments.first() else {
         let finding = Finding::error("empty-command", "`command` is empty: there is nothing to run").at(command.span());
         findings.push(finding.help("name a program and its arguments: [\"python3\", \"train.py\"]"));
@@ -33,6 +43,10 @@ pub(super) fn check_command(job: &RawJob, findings: &mut Findings) {
                 .help(format!("each argument on its own: [{}]", words.join(", "))),
         );
     }
+    check_arguments(arguments, findings);
+}
+
+fn check_arguments(arguments: &[Spanned<Template>], findings: &mut Findings) {
     for argument in arguments
         .iter()
         .filter(|argument| argument.get_ref().source().contains('\0'))

@@ -2,6 +2,7 @@
 //! `surroundings.rs`, what the rows of a file must say in `params/check.rs`.
 
 mod command;
+mod container;
 mod inline;
 
 use std::ops::Range;
@@ -39,6 +40,7 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
     }
     for (name, job) in jobs {
         check_job_name(name, jobs, findings);
+        container::check_container(name.get_ref(), job.span(), job.get_ref(), findings);
         check_job(job.get_ref(), findings);
         inline::check_rows(name.get_ref(), job.get_ref(), findings);
     }

@@ -4,10 +4,11 @@ mod receive;
 
 use std::collections::BTreeMap;
 
+use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
-use super::{Desk, JobQueue, Mode, Note, Outcome, QueueCounts, Queues};
+use super::{Desk, Note, Outcome, QueueCounts, Queues};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation, Receive, Received, Send, Sent};
 use crate::store::MIGRATIONS;
@@ -17,7 +18,7 @@ struct House {
     rows: Connection,
     desk: Desk,
     now: Timestamp,
-    jobs: BTreeMap<String, JobQueue>,
+    jobs: BTreeMap<String, Job>,
     caller: Caller,
     notes: Vec<Note>,
     /// Whether the last operation needed a flush.
@@ -45,17 +46,16 @@ impl House {
     }
 
     /// A house with a job `retrain` that fills `{dest}`.
-    fn with_job(mode: Mode, keys: &str) -> House {
+    fn with_job(keys: &str) -> House {
         let mut house = House::new();
-        house.set_job(mode, keys);
+        house.set_job(keys);
         house
     }
 
-    fn set_job(&mut self, mode: Mode, keys: &str) {
+    fn set_job(&mut self, keys: &str) {
         let text = format!("[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"train\", \"{{dest}}\"]\n{keys}");
         let (project, findings) = kingtide_core::project::load(&text);
-        let job = project.unwrap_or_else(|| panic!("{findings:?}")).jobs["retrain"].clone();
-        self.jobs.insert("retrain".to_owned(), JobQueue { job, mode });
+        self.jobs = project.unwrap_or_else(|| panic!("{findings:?}")).jobs;
         self.with(|queues| queues.ensure_job_queues()).expect("made");
     }
 
