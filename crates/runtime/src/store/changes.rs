@@ -3,7 +3,7 @@
 use kingtide_core::engine::event::{AttemptRow, Change, Counts, TaskRow};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{Store, StoreError};
 
@@ -33,6 +33,11 @@ impl Store {
 }
 
 impl Batch<'_> {
+    /// The rows as this transaction sees them, for `crate::queue`.
+    pub(crate) fn rows(&self) -> &Connection {
+        &self.tx
+    }
+
     /// Makes everything durable: one flush.
     pub fn commit(self) -> Result<(), StoreError> {
         Ok(self.tx.commit()?)

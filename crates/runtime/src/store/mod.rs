@@ -1,10 +1,11 @@
 //! The store: one SQLite file, one writer. WAL with `synchronous=FULL`, so that what is committed survives a power loss.
 //!
 //! `lease.rs` says who may write, `changes.rs` writes what the engine decided, `queue.rs` answers what it asks,
-//! `runs.rs` makes and opens runs. Readers (`view/`) open the file on their own and never block the writer.
+//! `runs.rs` makes and opens runs, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
 mod instances;
+pub(crate) mod intake;
 mod lease;
 mod queue;
 mod runs;
@@ -118,7 +119,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(128);
         let store = Store {
             connection,
             path: path.clone(),

@@ -11,7 +11,7 @@ use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Batch, Store, StoreError};
+use super::{Batch, Store, StoreError, intake};
 
 /// A run, to be made.
 #[derive(Clone, Debug)]
@@ -107,11 +107,14 @@ impl Store {
         let run = batch.new_run(now, new)?;
         let which = "task.run = ?2 AND state IN ('failed', 'rejected', 'cancelled')";
         let numbered = format!(
-            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, key, predicted
+            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, message_id, attributes, key, predicted
              FROM task JOIN message USING (run, seq) WHERE {which}"
         );
         let total = batch.tx.execute(
-            &format!("INSERT INTO message (run, seq, body) SELECT ?1, number, body FROM ({numbered})"),
+            &format!(
+                "INSERT INTO message (run, seq, body, message_id, attributes)
+                 SELECT ?1, number, body, message_id, attributes FROM ({numbered})"
+            ),
             params![run.0, of.0],
         )?;
         if total == 0 {
@@ -123,6 +126,12 @@ impl Store {
                  SELECT ?1, number, 'waiting', key, predicted FROM ({numbered})"
             ),
             params![run.0, of.0],
+        )?;
+        // What is tried again is dead no longer.
+        batch.tx.execute(
+            "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE role = 'dead')
+             AND seq IN (SELECT seq FROM task WHERE run = ?1 AND state IN ('failed', 'rejected', 'cancelled'))",
+            [of.0],
         )?;
         batch
             .tx
@@ -194,6 +203,15 @@ impl Store {
         let batch = self.begin()?;
         let over = "SELECT id FROM run WHERE id = ?1 AND state != 'open'";
         for run in runs {
+            // A letter that shares its body with a message takes it along.
+            batch.tx.execute(
+                &format!(
+                    "UPDATE letter SET run = NULL, seq = NULL,
+                            body = (SELECT body FROM message WHERE message.run = letter.run AND message.seq = letter.seq)
+                     WHERE run IN ({over})"
+                ),
+                [run.0],
+            )?;
             for table in ["result", "output", "attempt", "message", "task"] {
                 batch
                     .tx
@@ -259,13 +277,11 @@ impl Batch<'_> {
         job: &str,
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<(), E>, StoreError> {
-        let mean = self.mean_duration(job)?;
+        let mean = intake::mean_duration(&self.tx, job)?;
         let sql = "INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)";
         let mut message_row = self.tx.prepare_cached(sql)?;
         let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
         let mut task_row = self.tx.prepare_cached(sql)?;
-        let sql = "SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2";
-        let mut predict = self.tx.prepare_cached(sql)?;
         let sql = "SELECT total FROM run WHERE id = ?1";
         let mut total: i64 = self.tx.prepare_cached(sql)?.query_row([run.0], |row| row.get(0))?;
         for message in messages {
@@ -275,25 +291,13 @@ impl Batch<'_> {
             };
             total += 1;
             let key = message.key();
-            let predicted = match mean {
-                None => 0,
-                Some(mean) => predict
-                    .query_row(params![job, key], |row| row.get(0))
-                    .optional()?
-                    .unwrap_or(mean),
-            };
+            let predicted = intake::predicted(&self.tx, job, key, mean)?;
             message_row.execute(params![run.0, total, message.body()])?;
             task_row.execute(params![run.0, total, key, predicted])?;
         }
         let sql = "UPDATE run SET total = ?2 WHERE id = ?1";
         self.tx.prepare_cached(sql)?.execute(params![run.0, total])?;
         Ok(Ok(()))
-    }
-
-    /// What is predicted for parameters never seen: the mean of those that were. `None` when nothing was.
-    fn mean_duration(&self, job: &str) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT CAST(avg(milliseconds) AS INTEGER) FROM duration WHERE job = ?1";
-        Ok(self.tx.query_row(sql, [job], |row| row.get(0))?)
     }
 }
 
