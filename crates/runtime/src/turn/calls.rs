@@ -52,7 +52,6 @@ pub(super) struct Answers {
 /// What the rest of the turn must know.
 #[derive(Default)]
 pub(super) struct Heard {
-    pub(super) events: Vec<Event>,
     /// Runs that were opened by a message.
     pub(super) opened: Vec<RunId>,
     /// Jobs whose queue was purged.
