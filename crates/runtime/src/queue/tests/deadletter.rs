@@ -130,7 +130,10 @@ fn one_look_passes_by_many_that_die() {
     for number in 0..30 {
         house.send("jobs", &number.to_string());
     }
-    house.rows.execute_batch("UPDATE letter SET receives = 1").expect("written");
+    house
+        .rows
+        .execute_batch("UPDATE letter SET receives = 1")
+        .expect("written");
     house.perform(&set("jobs", &[("RedrivePolicy", &redrive_to("dead", 1))]));
     house.send("jobs", "new");
     assert_eq!(house.bodies("jobs"), ["new"]);

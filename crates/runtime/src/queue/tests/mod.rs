@@ -5,6 +5,7 @@ mod deadletter;
 mod fifo;
 mod jobs;
 mod lifecycle;
+mod model;
 mod moves;
 mod receive;
 mod send;
