@@ -24,6 +24,14 @@ pub(super) async fn adopt(shared: &Arc<Shared>) -> Result<Held, DockerError> {
     // Before they are listed, so that none appears in between.
     let events = link::subscribe(shared);
     let found = shared.engine.list(shared.labels.filters()).await.map_err(refused)?;
+    for chore in found
+        .iter()
+        .filter(|one| one.labels.as_ref().is_some_and(|labels| shared.labels.is_chore(labels)))
+    {
+        if let Some(id) = &chore.id {
+            let _ = shared.engine.remove(id).await;
+        }
+    }
     let found: Vec<(String, Tag, Option<State>)> = found.into_iter().filter_map(|one| tagged(shared, one)).collect();
     let ours = shared.context.epoch;
     if let Some(found) = found

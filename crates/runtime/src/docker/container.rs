@@ -16,6 +16,7 @@ use super::body::{ContainerStart, body};
 use super::engine::Trouble;
 use super::link::Lost;
 use super::logs::{self, Logged};
+use super::ownership;
 use super::sample;
 use super::work::Work;
 use super::{Shared, Told};
@@ -258,7 +259,8 @@ async fn watch_to_end(
     let state = loop {
         match shared.engine.state(&container.id).await {
             Ok(state) => break state,
-            Err(trouble) if trouble.is(404) => return Ok(None),
+            // Somebody has killed and removed it: what we saw of it is all there is.
+            Err(trouble) if trouble.is(404) => break ContainerState::default(),
             Err(_) => shared.back().await?,
         }
     };
@@ -268,7 +270,7 @@ async fn watch_to_end(
     }
     let logged = timeout(LOG_PATIENCE, log.finish()).await.unwrap_or_default();
     let usage = samples.last();
-    super::ownership::take_back(shared, &work).await;
+    ownership::take_back(shared, container, &work).await?;
     Ok(Some(exited(container, &state, code, phase, usage, logged, &work)))
 }
 

@@ -182,6 +182,12 @@ impl Engine {
         Ok(inspected.state.unwrap_or_default())
     }
 
+    /// The image of a container.
+    pub(super) async fn image(&self, container: &str) -> Result<String, Trouble> {
+        let inspected = self.client.inspect_container(container, None).await?;
+        Ok(inspected.image.unwrap_or_default())
+    }
+
     pub(super) async fn labels(&self, container: &str) -> Result<HashMap<String, String>, Trouble> {
         let inspected = self.client.inspect_container(container, None).await?;
         Ok(inspected.config.and_then(|config| config.labels).unwrap_or_default())

@@ -37,14 +37,7 @@ pub(super) fn subscribe(shared: &Arc<Shared>) -> Events {
         ..EventsOptions::default()
     };
     let client = shared.engine.client.clone();
-    Box::pin(async_stream(client, options))
-}
-
-fn async_stream(
-    client: bollard::Docker,
-    options: EventsOptions,
-) -> impl Stream<Item = Result<EventMessage, Error>> + Send {
-    client.events(Some(options))
+    Box::pin(client.events(Some(options)))
 }
 
 /// Obeys the events until nobody needs it any more.
@@ -67,7 +60,7 @@ pub(super) fn watch(shared: &Arc<Shared>, events: Events) {
                 "the container engine at `{}` does not answer; trying again",
                 socket.display()
             );
-            (watching.tell)(Told::Said(said));
+            watching.say(said);
             let until = Instant::now() + PATIENCE;
             let mut pause = FIRST_PAUSE;
             while !watching.engine.answers().await {
@@ -79,7 +72,7 @@ pub(super) fn watch(shared: &Arc<Shared>, events: Events) {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            (watching.tell)(Told::Said("the container engine answers again".to_owned()));
+            watching.say("the container engine answers again".to_owned());
             events = subscribe(&watching);
             fence(&watching).await;
         }

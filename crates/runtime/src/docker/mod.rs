@@ -207,6 +207,11 @@ impl Docker {
             .block_on(image::ensure(&shared.engine, name, source, project, say))
     }
 
+    /// Where the engine listens.
+    pub fn socket(&self) -> PathBuf {
+        self.shared.engine.path()
+    }
+
     /// The gateway of the engine's default bridge: an address of this machine that containers reach.
     pub fn bridge_address(&self) -> Option<IpAddr> {
         self.shared.handle.block_on(self.shared.engine.bridge_address())
@@ -239,9 +244,14 @@ impl Shared {
     async fn forget(&self, attempt: &str) {
         self.attempts().remove(attempt);
         if self.clear(&self.labels.container(attempt)).await.is_ok() {
-            // What cannot be removed now is cleared away by a later runtime, or said.
-            let _ = self.work(attempt).remove();
+            if let Err(error) = self.work(attempt).remove() {
+                self.say(format!("the work folder of {attempt} cannot be removed: {error}"));
+            }
         }
+    }
+
+    fn say(&self, line: String) {
+        (self.tell)(Told::Said(line));
     }
 
     fn work(&self, attempt: &str) -> Work {
