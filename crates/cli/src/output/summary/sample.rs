@@ -53,6 +53,7 @@ pub(crate) fn task(seq: i64, state: TaskState, body: &str) -> Task {
 pub(crate) fn job() -> Job {
     Job {
         name: "retrain".to_owned(),
+        program: kingtide_core::project::Program::Process,
         command: vec![
             Template::parse("train").expect("a template"),
             Template::parse("{dest}").expect("a template"),
