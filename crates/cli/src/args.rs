@@ -56,6 +56,7 @@ pub(crate) enum Verb {
     Init(Init),
     Check(Check),
     Run(Run),
+    Up(Up),
     Retry(Retry),
     Status(Status),
     Logs(Logs),
@@ -117,10 +118,19 @@ pub(crate) struct Run {
     /// Go on with the job's unfinished run; start one where there is none
     #[arg(long, conflicts_with_all = ["message", "params", "only"])]
     pub(crate) resume: bool,
+    /// Do not wait for its end: the Kingtide that lives here works it off, or one that is started for it
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    pub(crate) detach: bool,
     /// Say what would run, and start nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
+
+/// Keep the project alive: work off every unfinished run and whatever is sent, until Ctrl-C or TERM
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first Ctrl-C or TERM starts nothing new and lets what runs end; the second ends it and puts the messages back.")]
+pub(crate) struct Up {}
 
 /// Run again what failed, was rejected or cancelled
 #[derive(Debug, Args)]

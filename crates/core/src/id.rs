@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The number of a run within its project, from 1. People see it as `retrain-12`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
 
 /// One message of a run; `seq` is the row of the parameters, from 1.
@@ -20,6 +20,30 @@ pub struct TaskId {
 pub struct AttemptId {
     pub task: TaskId,
     pub number: u32,
+}
+
+/// An instance of a consumer: a program of a job that reads its queue itself. Numbered within the project, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(pub i64);
+
+impl InstanceId {
+    /// Its name to what runs attempts: those of run 0, which no run has.
+    pub fn attempt(self) -> AttemptId {
+        RunId(0).task(self.0).attempt(1)
+    }
+}
+
+impl AttemptId {
+    /// The instance that goes by this name, if it is one.
+    pub fn instance(self) -> Option<InstanceId> {
+        (self.task.run == RunId(0)).then_some(InstanceId(self.task.seq))
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl RunId {

@@ -7,6 +7,10 @@ use kingtide_core::engine::Event;
 use kingtide_exec::wire::Report;
 
 use crate::control::Wish;
+use crate::docker::{Held, Told};
+use crate::runtime::RunError;
+use crate::sqs::Call;
+use crate::surroundings::Prepared;
 
 /// The most that one transaction takes in.
 const BATCH: usize = 4096;
@@ -18,15 +22,27 @@ pub(crate) enum Inbound {
     Reports(u64, Vec<Report>),
     /// That keeper's connection is gone.
     KeeperGone(u64),
+    /// Asked of the queues.
+    Call(Box<Call>),
+    /// The engine of containers answers, and holds this.
+    DockerFound(Held),
+    /// What it says.
+    Told(Told),
     Signal(i32),
     Wish(Wish),
+    /// What this job's attempts need is there, or cannot be had.
+    Prepared(String, Result<Box<Prepared>, RunError>),
     /// Something to tell people; the loop can do nothing about it.
-    Trouble(String),
+    Said(String),
 }
 
-/// Waits for the first, takes what else is there; empty when the time is up.
-pub(crate) fn next_batch(inbox: &Receiver<Inbound>, wait: Duration) -> Vec<Inbound> {
-    let first = match inbox.recv_timeout(wait) {
+/// Waits for the first, takes what else is there; empty when the time is up, if it ever is.
+pub(crate) fn next_batch(inbox: &Receiver<Inbound>, wait: Option<Duration>) -> Vec<Inbound> {
+    let first = match wait {
+        None => inbox.recv().map_err(RecvTimeoutError::from),
+        Some(wait) => inbox.recv_timeout(wait),
+    };
+    let first = match first {
         Ok(first) => first,
         Err(RecvTimeoutError::Timeout) => return Vec::new(),
         Err(RecvTimeoutError::Disconnected) => unreachable!("the loop holds a sender itself"),

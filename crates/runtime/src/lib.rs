@@ -1,21 +1,31 @@
 //! Runs a project on this machine: the store, the one loop, its actuators.
 
 mod actuators;
+mod chores;
 pub mod collect;
+mod containers;
 pub mod control;
 pub mod docker;
+pub mod endpoints;
 mod inbox;
 mod keeper;
+mod keys;
 pub mod layout;
 pub mod machine;
 pub mod notice;
 mod process;
 mod progress;
 pub mod python;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the loop calls it once the listener is there")
+)]
+mod queue;
 pub mod results;
 pub mod runtime;
 mod secrets;
 mod signals;
+pub mod sqs;
 pub mod store;
 mod surroundings;
 mod turn;

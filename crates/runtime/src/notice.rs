@@ -3,17 +3,44 @@
 use std::time::Duration;
 
 pub use kingtide_core::engine::event::Counts;
-use kingtide_core::engine::event::TaskState;
-use kingtide_core::id::RunId;
+use kingtide_core::engine::event::{RunState, TaskState};
+use kingtide_core::id::{InstanceId, RunId};
 use kingtide_core::time::Timestamp;
 
 /// Something to show.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// At most every 100 ms, and once at the end.
+    /// Everything that listens does: from now on the project is up.
+    Ready,
+    /// A run is taken up.
+    Opened {
+        run: RunId,
+        /// `retrain-12`
+        name: String,
+        total: u64,
+    },
+    /// At most every 100 ms of each run, and once at the end.
     Progress(Progress),
     /// An attempt that did not succeed, as it happens.
     Failed(Failure),
+    /// A run is over; everything of it is committed.
+    Ended {
+        run: RunId,
+        name: String,
+        state: RunState,
+        reason: Option<String>,
+        counts: Counts,
+    },
+    /// An instance of a consumer that did not end well.
+    Consumer {
+        job: String,
+        instance: InstanceId,
+        reason: String,
+        /// The last lines of its log.
+        tail: String,
+        /// When another may start.
+        next_in: Duration,
+    },
     /// A sentence about the runtime itself: paused for a full disk, draining after Ctrl-C, taken over.
     Said(String),
 }
@@ -21,6 +48,9 @@ pub enum Notice {
 /// How a run stands.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
+    pub run: RunId,
+    /// `retrain-12`
+    pub name: String,
     pub now: Timestamp,
     pub started_at: Timestamp,
     pub counts: Counts,
@@ -47,6 +77,7 @@ pub struct Running {
 /// An attempt that did not succeed.
 #[derive(Clone, Debug)]
 pub struct Failure {
+    pub job: String,
     pub run: RunId,
     pub seq: i64,
     pub attempt: u32,

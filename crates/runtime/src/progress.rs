@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kingtide_core::engine::Engine;
-use kingtide_core::engine::event::Counts;
+use kingtide_core::engine::event::{Counts, RunState};
 use kingtide_core::id::{AttemptId, RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
@@ -19,6 +19,7 @@ const LABEL_CHARACTERS: usize = 80;
 #[derive(Debug)]
 pub(crate) struct Gauge {
     run: RunId,
+    name: String,
     started_at: Timestamp,
     told: Option<Instant>,
     labels: BTreeMap<TaskId, String>,
@@ -29,9 +30,10 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    pub(crate) fn new(run: RunId, counts: Counts, now: Timestamp) -> Gauge {
+    pub(crate) fn new(run: RunId, name: &str, counts: Counts, now: Timestamp) -> Gauge {
         Gauge {
             run,
+            name: name.to_owned(),
             started_at: now,
             told: None,
             labels: BTreeMap::new(),
@@ -64,10 +66,6 @@ impl Gauge {
         self.labels.remove(&attempt.task);
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        self.last
-    }
-
     pub(crate) fn tell(&mut self, engine: &Engine, now: Timestamp, last: bool, observe: &mut dyn FnMut(Notice)) {
         if let Some(counts) = engine.counts(self.run) {
             self.last = counts;
@@ -89,6 +87,8 @@ impl Gauge {
         let mut running: Vec<Running> = running.collect();
         running.sort_by_key(|running| running.started_at);
         observe(Notice::Progress(Progress {
+            run: self.run,
+            name: self.name.clone(),
             now,
             started_at: self.started_at,
             counts: self.last,
@@ -99,9 +99,20 @@ impl Gauge {
         }));
     }
 
-    /// The runtime is over: the counts of the store are the last word.
-    pub(crate) fn finish(&mut self, counts: Counts) {
+    /// These counts are on disk.
+    pub(crate) fn note(&mut self, counts: Counts) {
         self.last = counts;
+    }
+
+    /// How the run ended.
+    pub(crate) fn ended(self, state: RunState, reason: Option<String>) -> Notice {
+        Notice::Ended {
+            run: self.run,
+            name: self.name,
+            state,
+            reason,
+            counts: self.last,
+        }
     }
 
     /// By the pace so far.

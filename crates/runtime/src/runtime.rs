@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use kingtide_core::engine::event::{Counts, RunState};
+use kingtide_core::engine::event::RunState;
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::engine::{Event, IllegalTransition};
 use kingtide_core::id::RunId;
@@ -13,10 +13,11 @@ use kingtide_core::message::Message;
 use kingtide_core::project::{Job, Project};
 use kingtide_core::time::Timestamp;
 
+use crate::control;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::store::{LeaseError, NewRun, Store, StoreError};
-use crate::turn;
+use crate::turn::{self, Errand};
 use crate::{process, store};
 
 /// The one runtime of a project, for as long as it lives.
@@ -45,7 +46,6 @@ pub struct Ended {
     pub state: RunState,
     /// Ended by its `max_duration`.
     pub late: bool,
-    pub counts: Counts,
     pub wall: Duration,
     /// How memory was limited: `v2`, `v1` or `watch`.
     pub limits: String,
@@ -75,6 +75,12 @@ pub enum RunError {
         #[source]
         source: crate::python::PythonError,
     },
+    #[error("`{job}` cannot run in containers")]
+    Docker {
+        job: String,
+        #[source]
+        source: Box<crate::docker::DockerError>,
+    },
     #[error("cannot make the folder `{path}`")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the keeper of the programs cannot be reached")]
@@ -94,7 +100,12 @@ impl Runtime {
     pub fn open(project: &Path) -> Result<Runtime, OpenError> {
         let layout = Layout::new(project);
         let mut store = Store::open(layout.root())?;
-        store.take_lease(now(), &process::ours(), process::is_alive)?;
+        // A lease that was not renewed may be that of one who has nothing to do, or of one who was stopped: it is asked.
+        let root = layout.root().to_owned();
+        let within = store.patience();
+        let answers = move || control::is_answering(&root, within);
+        store.take_lease(now(), &process::ours(), process::is_alive, answers)?;
+        store.forget_half_loaded().map_err(LeaseError::Store)?;
         Ok(Runtime { store, layout })
     }
 
@@ -114,6 +125,7 @@ impl Runtime {
             source,
             retry_of: None,
             max_duration: job.max_duration,
+            workers: None,
         };
         Ok(self.store.submit(now(), &new, messages)?)
     }
@@ -126,6 +138,7 @@ impl Runtime {
             source: &source,
             retry_of: Some(of),
             max_duration: job.max_duration,
+            workers: None,
         };
         Ok(self.store.retry(now(), of, &new)?)
     }
@@ -148,53 +161,74 @@ impl Runtime {
     pub fn execute(
         &mut self,
         run: RunId,
-        job: &Job,
         project: &Project,
         options: &ExecuteOptions,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<Ended, RunError> {
-        self.work_off(run, job, project, options, Vec::new(), observe)
+        self.work_off(run, project, options, Vec::new(), observe)
     }
 
     /// Ends a run that no runtime works on: what waits is cancelled, what still runs is stopped.
     pub fn cancel(
         &mut self,
         run: RunId,
-        job: &Job,
         project: &Project,
         options: &ExecuteOptions,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<Ended, RunError> {
-        self.work_off(
-            run,
-            job,
+        let cancel = Event::Cancel { run, late: false };
+        self.work_off(run, project, options, vec![cancel], observe)
+    }
+
+    /// Keeps the project alive: works off every run that is not over and whatever comes, until SIGINT or SIGTERM drains it; a
+    /// second one puts back what runs.
+    ///
+    /// # Errors
+    /// What keeps it from going on; above all `StoreError::Fenced` when another runtime has taken over.
+    pub fn stay(
+        &mut self,
+        project: &Project,
+        options: &ExecuteOptions,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        let errand = Errand {
             project,
             options,
-            vec![Event::Cancel { run, late: false }],
-            observe,
-        )
+            runs: self.store.open_runs()?,
+            first: Vec::new(),
+            stays: true,
+        };
+        turn::work_off(self, errand, observe)?;
+        Ok(self.store.give_lease_back()?)
+    }
+
+    /// Gives the lease back, so that another process may go on at once.
+    pub fn leave(mut self) -> Result<(), RunError> {
+        Ok(self.store.give_lease_back()?)
     }
 
     fn work_off(
         &mut self,
         run: RunId,
-        job: &Job,
         project: &Project,
         options: &ExecuteOptions,
         first: Vec<Event>,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<Ended, RunError> {
         let began = Instant::now();
-        let worked = turn::work_off(self, run, job, project, options, first, observe)?;
+        let errand = Errand {
+            project,
+            options,
+            runs: vec![run],
+            first,
+            stays: false,
+        };
+        let worked = turn::work_off(self, errand, observe)?;
         let (_, state, late) = self.store.run(run)?.ok_or(RunError::NotOpen(run))?;
-        if state != RunState::Open {
-            self.store.remember(run)?;
-        }
         self.store.give_lease_back()?;
         Ok(Ended {
             state,
             late,
-            counts: worked.counts,
             wall: began.elapsed(),
             limits: worked.limits,
         })

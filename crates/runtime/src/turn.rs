@@ -1,156 +1,229 @@
 //! The one loop: events in, one transaction, then the effects. See `docs/decisions/001-leases-ahead.md` for why a commit
 //! is not on the way of a free slot.
+//!
+//! `turn/opening.rs` takes up runs and makes their jobs ready, `turn/hosts.rs` speaks with what runs attempts,
+//! `turn/commit.rs` writes.
 
+mod calls;
 mod commit;
+mod hosts;
+mod opening;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
-use std::sync::mpsc::{self, Sender};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use kingtide_core::engine::event::Counts;
 use kingtide_core::engine::{Engine, Event};
-use kingtide_core::id::{AttemptId, RunId};
-use kingtide_core::project::{Job, Project};
-use kingtide_exec::keeper::client::{self, ConnectError};
+use kingtide_core::id::RunId;
+use kingtide_core::project::{Mode, Project};
 use kingtide_exec::redact::Secrets;
-use kingtide_exec::wire::{self, Hello, Report};
 use signal_hook::consts::SIGINT;
 
-use crate::actuators::{self, Actuators};
+use self::calls::Calls;
+use self::hosts::Hosts;
+use self::opening::Preparation;
+use crate::actuators::Actuators;
+use crate::containers::Containers;
 use crate::control::{self, Wish};
 use crate::inbox::{self, Inbound};
+use crate::keys::Keys;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
-use crate::store::{Store, StoreError};
-use crate::surroundings::Surroundings;
-use crate::{keeper, process, signals};
+use crate::store::Store;
+use crate::surroundings::Inheritance;
+use crate::{chores, docker, signals};
+
+/// What the loop is to do.
+pub(crate) struct Errand<'a> {
+    pub(crate) project: &'a Project,
+    pub(crate) options: &'a ExecuteOptions,
+    /// To be worked off from the start, whether new or left by an earlier runtime.
+    pub(crate) runs: Vec<RunId>,
+    pub(crate) first: Vec<Event>,
+    /// Whether it goes on when no run is left, until it is told to leave.
+    pub(crate) stays: bool,
+}
 
 /// What the loop leaves.
 #[derive(Debug)]
 pub(crate) struct Worked {
-    pub(crate) counts: Counts,
+    /// How memory was limited: `v2`, `v1` or `watch`.
     pub(crate) limits: String,
 }
 
-/// Works off one run.
+/// Works off runs until they are over or drained, or until it is told to leave.
 pub(crate) fn work_off(
     runtime: &mut Runtime,
-    run: RunId,
-    job: &Job,
-    project: &Project,
-    options: &ExecuteOptions,
-    first: Vec<Event>,
+    errand: Errand<'_>,
     observe: &mut dyn FnMut(Notice),
 ) -> Result<Worked, RunError> {
     let layout = runtime.layout.clone();
-    let open = runtime
-        .store
-        .open_run(run, job, options.workers)?
-        .ok_or(RunError::NotOpen(run))?;
-    let counts = open.counts;
+    for run in &errand.runs {
+        let (.., state, _) = runtime.store.run(*run)?.ok_or(RunError::NotOpen(*run))?;
+        if state.is_over() {
+            return Err(RunError::NotOpen(*run));
+        }
+    }
     // Signals first: from here on Ctrl-C puts back what was leased.
     let (sender, inbox) = mpsc::channel();
     let _signals = signals::listen(sender.clone()).map_err(RunError::Prepare)?;
-    let surroundings = Surroundings::gather(job, &layout, options, observe)?;
-    make_folders(&layout, job, run)?;
+    std::fs::create_dir_all(layout.root()).map_err(|source| RunError::Folder {
+        path: layout.root().to_owned(),
+        source,
+    })?;
     let wishes = sender.clone();
-    control::listen(layout.root(), move |wish| {
-        wish == Wish::Cancel(run) && wishes.send(Inbound::Wish(wish)).is_ok()
-    })
-    .map_err(RunError::Prepare)?;
-    let (chores, to_do) = mpsc::channel();
+    control::listen(layout.root(), move |wish| wishes.send(Inbound::Wish(wish)).is_ok()).map_err(RunError::Prepare)?;
+    let mut jobs = Vec::new();
+    for run in &errand.runs {
+        jobs.extend(
+            runtime
+                .store
+                .run(*run)?
+                .and_then(|(job, ..)| errand.project.jobs.get(&job)),
+        );
+    }
+    if errand.stays {
+        jobs = errand.project.jobs.values().collect();
+    }
+    let mut consumers = jobs.clone();
+    consumers.retain(|job| job.mode == Mode::Consumer);
+    consumers.dedup_by(|a, b| a.name == b.name);
+    let inheritance = Inheritance::gather(jobs, layout.project());
+    let (chores_sender, to_do) = mpsc::channel();
     let answers = sender.clone();
-    let values: Vec<&str> = surroundings.secrets.iter().map(|(_, value)| value.as_str()).collect();
-    let secrets = Secrets::new(&values);
+    let secrets = Secrets::new(&inheritance.secrets.iter().map(String::as_str).collect::<Vec<_>>());
     std::thread::Builder::new()
         .name("chores".to_owned())
-        .spawn(move || actuators::do_chores(&to_do, &answers, &secrets))
+        .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
         .map_err(RunError::Prepare)?;
-
-    let hello = Hello {
-        version: wire::VERSION,
+    let inherited = Arc::new(inheritance.env);
+    let keys = Arc::new(Keys::open(layout.root(), None).map_err(RunError::Prepare)?);
+    let docker = docker::Context {
+        project_id: project_id(&layout),
         epoch: runtime.store.epoch(),
-        env: surroundings.inherited.clone(),
-        secrets: surroundings.secrets.iter().map(|(_, value)| value.clone()).collect(),
-        // Asked anew at each connection.
-        keep: Vec::new(),
+        root: layout.root().to_owned(),
+        secrets: inheritance.secrets.clone(),
+        host: None,
+        keep: runtime.store.unpublished()?,
     };
-    let mut extra_env = surroundings.python;
-    extra_env.extend(surroundings.secrets);
     let mut turn = Turn {
-        engine: Engine::new(u64::from(std::process::id()) ^ now().0 as u64, options.capacity),
-        gauge: Gauge::new(run, counts, now()),
+        engine: Engine::new(seed(), errand.options.capacity),
+        gauges: BTreeMap::new(),
         actuators: Actuators {
-            job: job.clone(),
-            run,
+            containers: Containers::new(docker, sender.clone()),
+            keys,
+            endpoint: None,
+            consumers: HashMap::new(),
+            instances: HashMap::new(),
+            contexts: HashMap::new(),
+            prepared: HashMap::new(),
             layout: layout.clone(),
-            log_limit: project.local.log_limit,
-            inherited: surroundings.inherited,
-            extra_env,
+            log_limit: errand.project.local.log_limit,
+            inherited: Arc::clone(&inherited),
             inbox: sender.clone(),
-            chores,
+            chores: chores_sender,
             messages: HashMap::new(),
             collecting: BTreeMap::new(),
-            finished: false,
         },
+        hosts: Hosts::new(
+            runtime.store.epoch(),
+            &inherited,
+            inheritance.secrets,
+            &errand.options.executable,
+            sender.clone(),
+        ),
+        preparations: BTreeMap::new(),
+        calls: Calls::new(seed(), &region()),
+        layout,
         store: &mut runtime.store,
+        project: errand.project,
+        options: errand.options,
         sender,
-        keeper: None,
-        connections: 0,
-        hello,
-        executable: options.executable.clone(),
-        root: layout.root().to_owned(),
         renewed: Instant::now(),
-        limits: String::new(),
         interrupts: 0,
+        stays: errand.stays,
     };
-    let mut events = vec![Event::RunOpened(Box::new(open))];
-    events.extend(first);
+    let mut events = Vec::new();
+    for job in consumers {
+        events.push(turn.open_consumer(job, observe)?);
+    }
+    for run in errand.runs {
+        events.extend(turn.open(run, observe)?);
+    }
+    events.extend(errand.first);
     turn.take(events, None, observe)?;
     turn.connect(observe)?;
-    while !turn.actuators.finished {
-        let batch = inbox::next_batch(&inbox, turn.wait());
-        turn.digest(batch, observe)?;
-        turn.gauge.tell(&turn.engine, now(), false, observe);
+    observe(Notice::Ready);
+    turn.keep_on(&inbox, observe)?;
+    turn.calls.close();
+    turn.tell_progress(true, observe);
+    turn.hosts.hang_up();
+    for run in turn.actuators.contexts.keys() {
+        // Nobody reads them any more, whatever became of the run.
+        let _ = std::fs::remove_dir_all(turn.layout.messages(*run));
     }
-    turn.gauge.tell(&turn.engine, now(), true, observe);
-    if let Some(keeper) = &turn.keeper {
-        keeper.hang_up();
-    }
-    // Nobody reads them any more, whatever became of the run.
-    let _ = std::fs::remove_dir_all(layout.messages(run));
     Ok(Worked {
-        counts: turn.gauge.counts(),
-        limits: turn.limits,
+        limits: turn.hosts.limits,
     })
 }
 
 struct Turn<'a> {
     store: &'a mut Store,
+    project: &'a Project,
+    options: &'a ExecuteOptions,
+    layout: Layout,
     engine: Engine,
     actuators: Actuators,
-    gauge: Gauge,
+    hosts: Hosts,
+    gauges: BTreeMap<RunId, Gauge>,
+    calls: Calls,
+    /// By job: whether what its attempts need beside their messages is there.
+    preparations: BTreeMap<String, Preparation>,
     sender: Sender<Inbound>,
-    keeper: Option<client::Sender>,
-    /// How often a keeper was connected; reports carry the number, so that those of an earlier one are known.
-    connections: u64,
-    hello: Hello,
-    executable: std::path::PathBuf,
-    root: std::path::PathBuf,
     renewed: Instant,
-    limits: String,
     interrupts: u32,
+    stays: bool,
 }
 
 impl Turn<'_> {
-    /// How long nothing has to happen.
-    fn wait(&self) -> Duration {
-        let renewal = self.store.renewal().saturating_sub(self.renewed.elapsed());
-        let wakeup = self.engine.next_wakeup().map_or(renewal, |at| at.since(now()));
-        renewal.min(wakeup)
+    fn keep_on(&mut self, inbox: &Receiver<Inbound>, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
+        while !self.is_over() {
+            let batch = inbox::next_batch(inbox, self.wait());
+            self.digest(batch, observe)?;
+            self.tell_progress(false, observe);
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.is_finished() && (!self.stays || self.engine.is_draining())
+    }
+
+    /// How long nothing has to happen; `None` when nothing has to by itself. A lease under which nothing runs is not
+    /// renewed: who wants to take it over asks first.
+    fn wait(&self) -> Option<Duration> {
+        if self.calls.is_due(now()) {
+            return Some(Duration::ZERO);
+        }
+        let renewal = (!self.is_idle()).then(|| self.store.renewal().saturating_sub(self.renewed.elapsed()));
+        let wakeups = self.engine.next_wakeup().into_iter().chain(self.calls.next_wakeup());
+        let wakeup = wakeups.min().map(|at| at.since(now()));
+        [renewal, wakeup].into_iter().flatten().min()
+    }
+
+    /// Whether nothing runs that another runtime could take for its own.
+    fn is_idle(&self) -> bool {
+        self.stays && self.engine.leased() == 0 && self.engine.is_unmanned()
+    }
+
+    fn tell_progress(&mut self, last: bool, observe: &mut dyn FnMut(Notice)) {
+        for gauge in self.gauges.values_mut() {
+            gauge.tell(&self.engine, now(), last, observe);
+        }
     }
 
     /// Turns what has arrived into events and takes them.
@@ -160,56 +233,56 @@ impl Turn<'_> {
         for inbound in batch {
             match inbound {
                 Inbound::Event(event) => events.push(event),
-                Inbound::Reports(connection, reports) if connection == self.connections => {
+                Inbound::Reports(connection, reports) if connection == self.hosts.connections => {
                     for report in reports {
                         self.report(report, &mut events)?;
                     }
                 }
-                Inbound::KeeperGone(connection) if connection == self.connections => lost = true,
+                Inbound::KeeperGone(connection) if connection == self.hosts.connections => lost = true,
                 Inbound::Reports(..) | Inbound::KeeperGone(_) => {}
+                Inbound::DockerFound(held) => self.docker_found(&held, &mut events)?,
+                Inbound::Told(told) => self.told(told, &mut events, observe)?,
                 Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
-                Inbound::Wish(Wish::Cancel(run)) => events.push(Event::Cancel { run, late: false }),
-                Inbound::Trouble(why) => observe(Notice::Said(why)),
+                Inbound::Wish(wish) => self.wish(wish, &mut events, observe)?,
+                Inbound::Prepared(job, outcome) => self.prepared(&job, outcome, &mut events, observe)?,
+                Inbound::Call(call) => self.calls.arrived.push(*call),
+                Inbound::Said(why) => observe(Notice::Said(why)),
             }
         }
         events.push(Event::Tick);
         if lost {
-            self.keeper = None;
+            self.hosts.lose_keeper();
             self.take(events, None, observe)?;
             return self.connect(observe);
         }
         self.take(events, None, observe)
     }
 
-    fn report(&mut self, report: Report, events: &mut Vec<Event>) -> Result<(), RunError> {
-        let misread = |error| RunError::Keeper(Box::new(error));
-        match report {
-            Report::Started { attempt, at_ms, .. } => events.push(Event::Started {
-                attempt: attempt.parse().map_err(misread)?,
-                at: kingtide_core::time::Timestamp(at_ms),
-            }),
-            Report::Exited(exited) => events.push(keeper::exited(*exited).map_err(misread)?),
-            Report::Withdrawn { attempts } => {
-                events.push(Event::Withdrawn {
-                    attempts: keeper::attempts(&attempts).map_err(misread)?,
+    fn wish(&mut self, wish: Wish, events: &mut Vec<Event>, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
+        match wish {
+            Wish::Cancel(run, reply) => {
+                let open = self.engine.is_open(run);
+                if open {
+                    events.push(Event::Cancel { run, late: false });
+                }
+                reply.tell(if open {
+                    Ok(())
+                } else {
+                    Err(format!("the run {run} is not open here"))
                 });
             }
-            Report::Sample { attempt, usage } => {
-                self.gauge.sampled(attempt.parse().map_err(misread)?, usage.memory);
-            }
-            // Another runtime has spoken to the keeper with a higher epoch: the lease is gone too.
-            Report::Refused { .. } => {
-                let ours = self.store.epoch();
-                return Err(StoreError::Fenced { ours, found: ours + 1 }.into());
-            }
-            Report::Welcome(_) => {}
+            Wish::Retry { run, workers, reply } => self.retry(run, workers, reply, events, observe)?,
+            Wish::Abandon(run) => self.store.abandon(run)?,
+            Wish::Load(load) => self.load(*load, events, observe)?,
         }
         Ok(())
     }
 
     fn signal(&mut self, signal: i32, events: &mut Vec<Event>, observe: &mut dyn FnMut(Notice)) {
         self.interrupts += 1;
-        let (event, said) = if signal == SIGINT && self.interrupts == 1 {
+        // A service manager's TERM is the polite word to whoever stays, and the second one to a run in the foreground.
+        let is_polite = self.interrupts == 1 && (signal == SIGINT || self.stays);
+        let (event, said) = if is_polite {
             (
                 Event::Drain,
                 "nothing new starts; what runs goes on (Ctrl-C again ends it and puts it back)",
@@ -220,67 +293,31 @@ impl Turn<'_> {
         observe(Notice::Said(said.to_owned()));
         events.push(event);
     }
+}
 
-    /// Finds the keeper or starts one, and tells the engine what it holds.
-    fn connect(&mut self, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
-        let failed = |error: ConnectError| RunError::Keeper(Box::new(error));
-        let misread = |error| RunError::Keeper(Box::new(error));
-        self.hello.keep = work_folders(self.store.unpublished()?, &self.actuators.collecting);
-        let (client, welcome) =
-            client::connect_or_start(&self.root, &self.executable, self.hello.clone()).map_err(failed)?;
-        let (requests, mut reports) = client.split();
-        self.connections += 1;
-        let (connection, sender) = (self.connections, self.sender.clone());
-        std::thread::Builder::new()
-            .name("reports".to_owned())
-            .spawn(move || {
-                while let Ok(batch) = reports.next_batch()
-                    && !batch.is_empty()
-                {
-                    if sender.send(Inbound::Reports(connection, batch)).is_err() {
-                        return;
-                    }
-                }
-                // Nobody listens any more when the loop is over.
-                let _ = sender.send(Inbound::KeeperGone(connection));
-            })
-            .map_err(RunError::Prepare)?;
-        let start = process::start_of(welcome.pid).unwrap_or(0);
-        let identity = format!("{}-{start}", welcome.pid);
-        let same = self.store.known_keeper()?.as_deref() == Some(identity.as_str());
-        let withdrawn = keeper::attempts(&welcome.withdrawn).map_err(misread)?;
-        let held = [&welcome.waiting, &welcome.running, &welcome.ended]
-            .into_iter()
-            .flatten();
-        let holds = held
-            .map(|name| name.parse::<AttemptId>())
-            .collect::<Result<BTreeSet<_>, _>>()
-            .map_err(misread)?;
-        self.limits = welcome.limits;
-        self.keeper = Some(requests);
-        let events = vec![
-            Event::Withdrawn { attempts: withdrawn },
-            Event::KeeperFound { holds, same },
-        ];
-        self.take(events, Some(&identity), observe)
+/// What message ids and jitter are drawn from: two runtimes of a project never draw the same.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    match std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => u64::from(std::process::id()) ^ now().0 as u64,
     }
 }
 
-/// The work folders (`.../work/<n>`) of these outputs and of what is being collected: a keeper that takes another's place
-/// must leave them alone, and hand none of them out again.
-fn work_folders(unpublished: Vec<String>, collecting: &BTreeMap<AttemptId, String>) -> Vec<String> {
-    let left = unpublished.iter().chain(collecting.values());
-    left.filter_map(|path| Some(Path::new(path).parent()?.to_str()?.to_owned()))
-        .collect()
+/// The region in ARNs: that of the environment, as every SDK reads it.
+fn region() -> String {
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    named
+        .filter(|region| !region.is_empty())
+        .next()
+        .unwrap_or_else(|| "us-east-1".to_owned())
 }
 
-fn make_folders(layout: &Layout, job: &Job, run: RunId) -> Result<(), RunError> {
-    let make = |path: &Path| {
-        std::fs::create_dir_all(path).map_err(|source| RunError::Folder {
-            path: path.to_owned(),
-            source,
-        })
-    };
-    make(&layout.logs(&job.name, run))?;
-    make(layout.root())
+/// What containers of this project are marked with: another's for no other folder.
+fn project_id(layout: &Layout) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(layout.project().as_os_str().as_encoded_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -29,6 +29,7 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
         project: &project,
         job,
         workers: None,
+        is_detached: false,
     };
     launch::cancel(&launch, id)?;
     ended(id, &name, &format!("{name} is cancelled"), settings)

@@ -17,6 +17,7 @@ mod retry;
 mod run;
 mod schema;
 mod status;
+mod up;
 mod watch;
 
 use crate::args::{Arguments, Verb};
@@ -29,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::Init(init) => init::run(&init, &settings),
         Verb::Check(_) => check::run(&settings),
         Verb::Run(run) => run::run(&run, &settings),
+        Verb::Up(up) => up::run(&up, &settings),
         Verb::Retry(retry) => retry::run(&retry, &settings),
         Verb::Status(status) => status::run(&status, &settings),
         Verb::Logs(logs) => logs::run(&logs, &settings),

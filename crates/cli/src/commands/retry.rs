@@ -21,6 +21,7 @@ pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
             project: &project,
             job,
             workers: retry.workers,
+            is_detached: false,
         },
         &run,
     )

@@ -1,6 +1,7 @@
 //! `status`: how a run stands, once or until it ends.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kingtide_core::time::Timestamp;
@@ -32,7 +33,7 @@ pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
     let database = place.database()?;
     let run = status.run.find(&database.snapshot()?)?;
     if status.watch {
-        watch(&place, &run, settings)?;
+        watch(&place, &run, settings, &AtomicBool::new(false))?;
     }
     let snapshot = database.snapshot()?;
     let standing = Standing::read(&snapshot, run)?;
@@ -66,8 +67,8 @@ pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
     Ok(exit)
 }
 
-/// Shows the run until it is over or nobody runs it.
-fn watch(place: &Place, run: &Run, settings: &Settings) -> Outcome<()> {
+/// Shows the run until it is over, nobody runs it, or `until` is set (by a signal, which interrupts the wait).
+pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &AtomicBool) -> Outcome<()> {
     let database = place.database()?;
     let mut waker = Waker::new()?;
     // The journal is written beside the database with every commit.
@@ -89,6 +90,9 @@ fn watch(place: &Place, run: &Run, settings: &Settings) -> Outcome<()> {
         }
         watcher.on_notice(Notice::Progress(standing.progress()));
         waker.wait(TICK)?;
+        if until.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         // Changes come in flocks; more often nobody could read them.
         std::thread::sleep(PAUSE.saturating_sub(looked.elapsed()));
     }
@@ -121,6 +125,8 @@ impl Standing {
         let remaining = (counts.done() >= 5)
             .then(|| elapsed.mul_f64((counts.total.saturating_sub(counts.done())) as f64 / counts.done() as f64));
         Progress {
+            run: self.run.id,
+            name: self.run.name(),
             now,
             started_at: self.run.created_at,
             counts,

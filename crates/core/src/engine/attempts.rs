@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{AttemptRow, Change, Collected, Effect, Exit, Failure, Outcome, Stop, TaskRow, TaskState, Usage};
+use super::event::{
+    AttemptRow, Change, Collected, Effect, Exit, Failure, Host, Outcome, Stop, TaskRow, TaskState, Usage,
+};
 use super::retry::{self, Verdict};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, Supply, Task};
@@ -35,6 +37,10 @@ impl Engine {
         exit: Exit,
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
+        if let Some(instance) = attempt.instance() {
+            self.on_instance_exited(now, instance, &exit, step);
+            return Ok(());
+        }
         let jitter = self.random.f64();
         let Some(task) = self.current(attempt) else {
             step.effects.push(Effect::Acknowledge { attempt });
@@ -143,6 +149,11 @@ impl Engine {
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
         for attempt in attempts {
+            if let Some(instance) = attempt.instance() {
+                let exit = Exit::withdrawn(now);
+                self.on_instance_exited(now, instance, &exit, step);
+                continue;
+            }
             let cancelled = self.runs.get(&attempt.task.run).is_some_and(|run| run.ending.is_some());
             // Whoever's it is, it never started, and the keeper may forget it.
             step.effects.push(Effect::Acknowledge { attempt: *attempt });
@@ -166,16 +177,17 @@ impl Engine {
         Ok(())
     }
 
-    /// A keeper holds this and nothing else.
-    pub(super) fn on_keeper_found(
+    /// A host holds this and nothing else.
+    pub(super) fn on_host_found(
         &mut self,
         now: Timestamp,
+        host: Host,
         holds: &BTreeSet<AttemptId>,
         same: bool,
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
-        self.keeper = true;
-        let leased = self.leased_attempts(|_| true);
+        self.hosts.insert(host);
+        let leased = self.leased_attempts(|run| self.host(run) == Some(host));
         let missing: Vec<AttemptId> = leased
             .iter()
             .copied()
@@ -186,30 +198,22 @@ impl Engine {
             self.on_withdrawn(now, &missing, step)?;
         } else {
             for attempt in missing {
-                let task = self.current(attempt).expect("leased above");
-                let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
-                let bytes = task.bytes;
-                self.leave_pool(pool, &gpus, bytes);
-                let run = &self.runs[&attempt.task.run];
-                let mut verdict = retry::judge_loss(&run.job, ledger);
-                if run.ending.is_some() && verdict.input == (Input::Failed { again: true }) {
-                    verdict.input = Input::Cancelled;
-                }
-                self.settle(now, attempt, verdict, None, step)?;
+                self.on_lost(now, attempt, step)?;
             }
         }
-        let strangers = holds.iter().copied().filter(|attempt| self.current(*attempt).is_none());
-        let strangers: Vec<AttemptId> = strangers.collect();
+        self.on_host_of_instances(now, host, holds, step);
+        let mut strangers: Vec<AttemptId> = holds.iter().copied().collect();
+        strangers.retain(|attempt| self.current(*attempt).is_none() && !self.is_instance(*attempt));
         if !strangers.is_empty() {
             step.effects.push(Effect::Stop {
                 attempts: strangers,
                 stop: Stop::Fence,
             });
         }
-        // What was to be ended when the last keeper or runtime went is to be ended still.
+        // What was to be ended when the last host or runtime went is to be ended still.
         let ending = |run: &RunId| self.runs.get(run).is_some_and(|run| run.ending.is_some());
         let (cancelled, others): (Vec<AttemptId>, Vec<AttemptId>) = self
-            .leased_attempts(|_| true)
+            .leased_attempts(|run| self.host(run) == Some(host))
             .into_iter()
             .partition(|attempt| ending(&attempt.task.run));
         if !cancelled.is_empty() {
@@ -225,6 +229,31 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// An attempt ended with the infrastructure.
+    pub(super) fn on_lost(
+        &mut self,
+        now: Timestamp,
+        attempt: AttemptId,
+        step: &mut Step,
+    ) -> Result<(), IllegalTransition> {
+        if let Some(instance) = attempt.instance() {
+            self.on_instance_lost(now, instance, step);
+            return Ok(());
+        }
+        let Some(task) = self.current(attempt).filter(|task| task.is_leased()) else {
+            return Ok(());
+        };
+        let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
+        let bytes = task.bytes;
+        self.leave_pool(pool, &gpus, bytes);
+        let run = &self.runs[&attempt.task.run];
+        let mut verdict = retry::judge_loss(&run.job, ledger);
+        if run.ending.is_some() && verdict.input == (Input::Failed { again: true }) {
+            verdict.input = Input::Cancelled;
+        }
+        self.settle(now, attempt, verdict, None, step)
     }
 
     /// Writes down what an attempt came to and lets go of its task, unless an output is still to be published.
@@ -248,17 +277,11 @@ impl Engine {
         let state = stored(&task.state);
         let waits = state == TaskState::Waiting;
         let visible_at = (waits && !verdict.delay.is_zero()).then(|| now + verdict.delay);
-        match state {
-            TaskState::Succeeded => run.counts.succeeded += 1,
-            TaskState::Skipped => run.counts.skipped += 1,
-            TaskState::Failed => run.counts.failed += 1,
-            TaskState::Rejected => run.counts.rejected += 1,
-            TaskState::Cancelled => run.counts.cancelled += 1,
-            TaskState::Waiting => match visible_at {
-                None => run.exhausted = false,
-                Some(at) => run.next_visible = Some(run.next_visible.map_or(at, |other| other.min(at))),
-            },
-            TaskState::Leased => unreachable!("an attempt that has ended is not leased"),
+        run.count(state);
+        match (waits, visible_at) {
+            (true, None) => run.exhausted = false,
+            (true, Some(at)) => run.next_visible = Some(run.next_visible.map_or(at, |other| other.min(at))),
+            (false, _) => {}
         }
         let unpublished = match (&task.state, step.effects.last()) {
             (State::Publishing, Some(Effect::Publish { folder, .. })) => Some(folder.clone()),
@@ -287,6 +310,7 @@ impl Engine {
             }
         }
         run.dirty = true;
+        run.moved_at = now;
         step.changes.push(Change::Task(TaskRow {
             task: id,
             state,
@@ -313,7 +337,8 @@ impl Engine {
     }
 }
 
-fn stored(state: &State) -> TaskState {
+/// The state's word in the row.
+pub(super) fn stored(state: &State) -> TaskState {
     match state {
         State::Waiting => TaskState::Waiting,
         State::Leased | State::Running { .. } | State::Collecting => TaskState::Leased,

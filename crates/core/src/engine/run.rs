@@ -1,6 +1,8 @@
 //! A run: opened, cancelled, ended; and the times at which it wants to be looked at.
 
-use super::event::{Change, Counts, Effect, OpenRun, Pool, RunState, Stop};
+use std::time::Duration;
+
+use super::event::{Change, Counts, Effect, Host, OpenRun, Pool, RunState, Stop, TaskState};
 use super::task::State;
 use super::window::Pace;
 use super::{Engine, Step, Supply, Task};
@@ -12,6 +14,14 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) job: Job,
+    pub(super) host: Host,
+    pub(super) ready: bool,
+    /// It ends when nothing has happened in it for so long; when its last task is over if `None`.
+    pub(super) idle: Option<Duration>,
+    /// When something last happened in it.
+    pub(super) moved_at: Timestamp,
+    /// Of a consumer's run: tasks whose messages somebody has received.
+    pub(super) outside: u64,
     pub(super) workers: u32,
     pub(super) deadline: Option<Timestamp>,
     pub(super) counts: Counts,
@@ -35,9 +45,25 @@ pub(super) enum Ending {
     Cancelled,
     /// Beyond its `max_duration`.
     Late,
+    /// Its consumer never receives anything.
+    Hopeless,
+    /// What waited in it was purged.
+    Purged,
 }
 
 impl Run {
+    /// Counts a task that has come to this state.
+    pub(super) fn count(&mut self, state: TaskState) {
+        match state {
+            TaskState::Succeeded => self.counts.succeeded += 1,
+            TaskState::Skipped => self.counts.skipped += 1,
+            TaskState::Failed => self.counts.failed += 1,
+            TaskState::Rejected => self.counts.rejected += 1,
+            TaskState::Cancelled => self.counts.cancelled += 1,
+            TaskState::Waiting | TaskState::Leased => {}
+        }
+    }
+
     pub(super) fn resources(&self, memory: Option<u64>) -> Resources {
         Resources {
             memory: memory.or(self.job.resources.memory),
@@ -47,6 +73,11 @@ impl Run {
 }
 
 impl Run {
+    /// When a run that waits for more has waited long enough.
+    fn closes_at(&self) -> Option<Timestamp> {
+        self.idle.map(|idle| self.moved_at + idle)
+    }
+
     /// What a run came to whose last task is over: its state, whether it was ended for being late, and why in words.
     fn verdict(&self) -> (RunState, bool, Option<String>) {
         let Counts { total, cancelled, .. } = self.counts;
@@ -63,6 +94,12 @@ impl Run {
                 )),
             ),
             Some(Ending::Late) => (RunState::Failed, true, Some(too_many)),
+            Some(Ending::Purged) => (RunState::Cancelled, false, Some("its queue was purged".to_owned())),
+            Some(Ending::Hopeless) => (
+                RunState::Failed,
+                false,
+                Some("its consumer ended again and again without having received a message".to_owned()),
+            ),
             None if borne => (RunState::Succeeded, false, None),
             None => (RunState::Failed, false, Some(too_many)),
         }
@@ -76,7 +113,13 @@ impl Engine {
             .flatten()
             .min()
             .unwrap_or(u32::MAX);
-        for leased in &open.leased {
+        let outside = if open.host == Host::Outside {
+            open.leased.len() as u64
+        } else {
+            0
+        };
+        let held = open.leased.iter().filter(|_| open.host != Host::Outside);
+        for leased in held {
             let pool = Pool {
                 run: open.run,
                 memory: leased.ledger.memory,
@@ -122,6 +165,11 @@ impl Engine {
         }
         let run = Run {
             job: open.job,
+            host: open.host,
+            ready: open.ready,
+            idle: open.idle,
+            moved_at: now,
+            outside,
             workers: workers.max(1),
             deadline: open.deadline,
             counts: open.counts,
@@ -138,8 +186,27 @@ impl Engine {
         self.on_time(now, step);
     }
 
+    pub(super) fn on_ready(&mut self, id: RunId) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.ready = true;
+        }
+    }
+
+    /// More has been sent to a run that takes in what others send.
+    pub(super) fn on_arrived(&mut self, now: Timestamp, id: RunId, count: u64) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.counts.total += count;
+            run.moved_at = now;
+            run.exhausted = false;
+        }
+    }
+
     /// Ends a run early: what waits is cancelled, what runs is stopped.
     pub(super) fn cancel(&mut self, now: Timestamp, id: RunId, late: bool, step: &mut Step) {
+        self.end_run(now, id, if late { Ending::Late } else { Ending::Cancelled }, step);
+    }
+
+    pub(super) fn end_run(&mut self, now: Timestamp, id: RunId, ending: Ending, step: &mut Step) {
         let held = self
             .tasks
             .range(id.task(i64::MIN)..=id.task(i64::MAX))
@@ -149,9 +216,9 @@ impl Engine {
         if run.ending.is_some() {
             return;
         }
-        run.ending = Some(if late { Ending::Late } else { Ending::Cancelled });
-        let waiting = run.counts.total - run.counts.done() - held as u64;
-        if waiting > 0 {
+        run.ending = Some(ending);
+        let waiting = run.counts.total - run.counts.done() - held as u64 - run.outside;
+        if waiting > 0 || run.idle.is_some() {
             run.counts.cancelled += waiting;
             run.dirty = true;
             step.changes.push(Change::CancelWaiting { run: id, at: now });
@@ -161,6 +228,10 @@ impl Engine {
         run.blocked = None;
         let pools = self.pools.keys().filter(|pool| pool.run == id);
         step.effects.extend(pools.map(|pool| Effect::Withdraw { pool: *pool }));
+        if ending == Ending::Purged {
+            return;
+        }
+        self.dismiss_holders(id, step);
         let attempts = self.leased_attempts(|run| run == id);
         if !attempts.is_empty() {
             step.effects.push(Effect::Stop {
@@ -202,7 +273,8 @@ impl Engine {
                 });
             }
             let held = self.tasks.range(id.task(i64::MIN)..=id.task(i64::MAX)).next().is_some();
-            if run.counts.done() < run.counts.total || held {
+            let waits_for_more = run.ending.is_none() && run.closes_at().is_some_and(|at| now < at);
+            if run.counts.done() < run.counts.total || held || waits_for_more {
                 continue;
             }
             let (state, late, reason) = run.verdict();
@@ -215,11 +287,8 @@ impl Engine {
             });
             self.runs.remove(&id);
         }
-        let drained = self.supply != Supply::Open && self.tasks.is_empty();
-        if (self.runs.is_empty() || drained) && !self.finished {
-            self.finished = true;
-            step.effects.push(Effect::Finished);
-        }
+        let drained = self.supply != Supply::Open && self.tasks.is_empty() && self.is_unmanned();
+        self.finished = (self.runs.is_empty() && self.is_unmanned()) || drained;
     }
 
     pub(super) fn run_wakeup(&self, id: RunId, run: &Run) -> Option<Timestamp> {
@@ -232,6 +301,11 @@ impl Engine {
             None
         };
         let review = self.review_at(id);
-        [run.deadline, visible, review].into_iter().flatten().min()
+        let closes = if run.counts.done() == run.counts.total {
+            run.closes_at()
+        } else {
+            None
+        };
+        [run.deadline, visible, review, closes].into_iter().flatten().min()
     }
 }

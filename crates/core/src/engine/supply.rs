@@ -14,11 +14,11 @@ impl Engine {
     /// The next question to the store, whose answer is `Event::Received`; `None` when nothing more may be leased now.
     /// Runs are served in the order of their numbers; one whose next task does not fit holds back those after it.
     pub fn next_receive(&self, now: Timestamp) -> Option<Receive> {
-        if self.supply != Supply::Open || !self.keeper {
+        if self.supply != Supply::Open {
             return None;
         }
         for (id, run) in &self.runs {
-            if run.exhausted || run.sated {
+            if run.exhausted || run.sated || !run.ready || !self.hosts.contains(&run.host) {
                 continue;
             }
             let wanted = run.blocked.unwrap_or(run.job.resources);

@@ -36,7 +36,12 @@ pub struct Job {
     pub backoff: Backoff,
     /// Exit codes with a meaning of their own; 0 succeeds and every other fails.
     pub on_exit: BTreeMap<i32, ExitAction>,
+    pub mode: Mode,
+    /// Of a consumer: a message that it holds stays its own for as long as it lives.
+    pub heartbeat: bool,
     pub max_workers: Option<u32>,
+    /// A run of messages that others send ends when nothing has happened in it for so long.
+    pub run_idle: Duration,
     pub tolerate_failures: Tolerance,
     pub on_crash: OnCrash,
 }
@@ -146,6 +151,15 @@ pub enum Tolerance {
     Count(u64),
     /// 0 to 100, of all tasks of the run.
     Percent(f64),
+}
+
+/// Who reads the job's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Kingtide: the program runs once for each message.
+    Task,
+    /// The program itself.
+    Consumer,
 }
 
 /// What an infrastructure loss does to a task that may have been running.

@@ -20,7 +20,7 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use job::{
-    Backoff, Build, Container, ExitAction, ImageSource, Job, Local, Mount, OnCrash, Program, Resources, Secret,
+    Backoff, Build, Container, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program, Resources, Secret,
     Tolerance,
 };
 pub use resolve::DEFAULTS;

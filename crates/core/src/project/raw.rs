@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
 use crate::project::container::{RawBuild, RawMount};
-use crate::project::job::{ExitAction, OnCrash, Tolerance};
+use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
 use crate::project::quantity::{Cores, Size};
 use crate::project::table::{read_entries, table};
 use crate::project::value::{Entries, FromToml, Value, choice, expected, unknown_key, wrong_type};
@@ -97,8 +97,15 @@ table! {
         /// What exit codes mean: skip (nothing to do for this message), release (back to the queue at no cost),
         /// reject (failed for good). 0 succeeds and all others fail.
         optional on_exit: Entries<ExitAction>,
+        /// Who reads the queue: "task" runs the program once for each message; with "consumer" the program reads the queue
+        /// itself, and as many of it run as there are messages.
+        optional mode: Mode,
+        /// Whether a message that a living consumer holds stays its own beyond the visibility timeout.
+        optional heartbeat: bool,
         /// How many attempts run at once at the most.
         optional max_workers: u32,
+        /// A run of messages that others send ends when nothing has happened in it for so long.
+        optional run_idle: Duration,
         /// How many failed tasks a run bears and still succeeds: a count, or a share such as "5%".
         optional tolerate_failures: Tolerance,
         /// What happens to a task that may have been running when the machine went down.
@@ -149,6 +156,7 @@ table! {
     later ["parameter", "secretsmanager"]
 }
 
+choice!(Mode { "task" => Task, "consumer" => Consumer });
 choice!(OnCrash { "retry" => Retry, "fail" => Fail });
 choice!(ExitAction { "skip" => Skip, "release" => Release, "reject" => Reject });
 

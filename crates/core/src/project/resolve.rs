@@ -124,7 +124,10 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
         retries: or_default(raw.retries, &defaults.retries),
         backoff: backoff(plain(raw.backoff).unwrap_or_default()),
         on_exit: on_exit.collect(),
+        mode: or_default(raw.mode, &defaults.mode),
+        heartbeat: or_default(raw.heartbeat, &defaults.heartbeat),
         max_workers: plain(raw.max_workers),
+        run_idle: or_default(raw.run_idle, &defaults.run_idle),
         tolerate_failures: or_default(raw.tolerate_failures, &defaults.tolerate_failures),
         on_crash: or_default(raw.on_crash, &defaults.on_crash),
     })

@@ -51,13 +51,14 @@ pub enum LeaseError {
 }
 
 impl Store {
-    /// Takes the lease, unless a holder lives and has renewed lately. `alive` says whether a holder is still the process
-    /// it was; it is asked at most once.
+    /// Takes the lease, unless a holder lives and has renewed lately or still answers: one that has nothing to do does not
+    /// renew. `alive` says whether a holder is still the process it was, `answers` whether it does; each is asked at most once.
     pub fn take_lease(
         &mut self,
         now: Timestamp,
         us: &Holder,
         alive: impl FnOnce(&Holder) -> bool,
+        answers: impl FnOnce() -> bool,
     ) -> Result<(), LeaseError> {
         let failed = |error: rusqlite::Error| LeaseError::Store(error.into());
         let holder = self.holder();
@@ -84,7 +85,7 @@ impl Store {
             Some((epoch, holder, renewed_at)) => {
                 let timeout = self.term.timeout;
                 let fresh = now.since(renewed_at) < timeout && renewed_at <= now + timeout;
-                if fresh && holder != *us && alive(&holder) {
+                if holder != *us && holder.pid != 0 && alive(&holder) && (fresh || answers()) {
                     return Err(LeaseError::Busy { pid: holder.pid });
                 }
                 epoch + 1
@@ -114,6 +115,11 @@ impl Store {
             [self.epoch],
         )?;
         Ok(())
+    }
+
+    /// A living holder of a stale lease that does not answer for so long is taken for stopped.
+    pub(crate) fn patience(&self) -> Duration {
+        self.term.timeout / 10
     }
 
     /// How often the lease is to be renewed.

@@ -1,9 +1,11 @@
 //! The store: one SQLite file, one writer. WAL with `synchronous=FULL`, so that what is committed survives a power loss.
 //!
 //! `lease.rs` says who may write, `changes.rs` writes what the engine decided, `queue.rs` answers what it asks,
-//! `runs.rs` makes and opens runs. Readers (`view/`) open the file on their own and never block the writer.
+//! `runs.rs` makes and opens runs, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
+mod instances;
+pub(crate) mod intake;
 mod lease;
 mod queue;
 mod runs;
@@ -23,10 +25,11 @@ pub use runs::NewRun;
 /// `KTID` in ASCII: says whose database this is (PRAGMA application_id).
 pub const APPLICATION_ID: i32 = 0x4B54_4944;
 /// The schema that this version writes (PRAGMA user_version).
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// What takes an empty database to version 1, that to version 2, and so on.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [include_str!("schema_1.sql")];
+pub(crate) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// How long a writer waits for another to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,7 +119,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(128);
         let store = Store {
             connection,
             path: path.clone(),

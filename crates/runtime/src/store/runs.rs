@@ -1,16 +1,17 @@
 //! Runs: made with all their messages in one transaction, found again, opened for the engine, remembered when over.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use kingtide_core::engine::event::{Counts, Leased, Ledger, OpenRun, RunState};
+use kingtide_core::engine::event::{Counts, Host, Leased, Ledger, OpenRun, RunState, TaskState};
 use kingtide_core::engine::state::Named;
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode};
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Batch, Store, StoreError};
+use super::{Batch, Store, StoreError, intake};
 
 /// A run, to be made.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct NewRun<'a> {
     pub source: &'a str,
     pub retry_of: Option<RunId>,
     pub max_duration: Option<Duration>,
+    /// At most so many attempts at once.
+    pub workers: Option<u32>,
 }
 
 impl Store {
@@ -32,41 +35,69 @@ impl Store {
     ) -> Result<Result<RunId, E>, StoreError> {
         let batch = self.begin()?;
         let run = batch.new_run(now, new)?;
-        let mean = batch.mean_duration(new.job)?;
-        {
-            let mut message_row = batch
-                .tx
-                .prepare_cached("INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)")?;
-            let mut task_row = batch.tx.prepare_cached(
-                "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)",
-            )?;
-            let mut predict = batch
-                .tx
-                .prepare_cached("SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2")?;
-            let mut total = 0;
-            for message in messages {
-                let message = match message {
-                    Ok(message) => message,
-                    Err(error) => return Ok(Err(error)),
-                };
-                total += 1;
-                let key = message.key();
-                let predicted = match mean {
-                    None => 0,
-                    Some(mean) => predict
-                        .query_row(params![new.job, key], |row| row.get(0))
-                        .optional()?
-                        .unwrap_or(mean),
-                };
-                message_row.execute(params![run.0, total, message.body()])?;
-                task_row.execute(params![run.0, total, key, predicted])?;
-            }
-            batch
-                .tx
-                .execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total])?;
+        if let Err(error) = batch.add_messages(run, new.job, messages)? {
+            return Ok(Err(error));
         }
         batch.commit()?;
         Ok(Ok(run))
+    }
+
+    /// The same in several transactions: `run` is `None` for the first messages. A run is open once its last messages are
+    /// there; one left before that is forgotten by `forget_half_loaded`.
+    pub fn load(
+        &mut self,
+        now: Timestamp,
+        run: Option<RunId>,
+        new: &NewRun<'_>,
+        messages: &[Message],
+        is_last: bool,
+    ) -> Result<RunId, StoreError> {
+        let batch = self.begin()?;
+        let run = match run {
+            Some(run) => run,
+            None => batch.new_run(now, new)?,
+        };
+        let rows = messages.iter().cloned().map(Ok::<_, Infallible>);
+        let Ok(()) = batch.add_messages(run, new.job, rows)?;
+        let deadline = new.max_duration.map(|duration| (now + duration).0);
+        batch.tx.execute(
+            "UPDATE run SET loading = ?2, deadline_at = ?3 WHERE id = ?1",
+            params![run.0, !is_last, deadline],
+        )?;
+        batch.commit()?;
+        Ok(run)
+    }
+
+    /// Forgets a run whose messages will not all come.
+    pub fn abandon(&mut self, run: RunId) -> Result<(), StoreError> {
+        let batch = self.begin()?;
+        for table in ["message", "task"] {
+            let sql = format!("DELETE FROM {table} WHERE run IN (SELECT id FROM run WHERE id = ?1 AND loading = 1)");
+            batch.tx.execute(&sql, [run.0])?;
+        }
+        batch
+            .tx
+            .execute("DELETE FROM run WHERE id = ?1 AND loading = 1", [run.0])?;
+        batch.commit()
+    }
+
+    /// Forgets what an earlier runtime was being handed when it went.
+    pub fn forget_half_loaded(&mut self) -> Result<(), StoreError> {
+        let sql = "SELECT id FROM run WHERE loading = 1";
+        let runs: Vec<i64> = self
+            .connection
+            .prepare(sql)?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        runs.into_iter().try_for_each(|run| self.abandon(RunId(run)))
+    }
+
+    /// All runs that are not over, in their order.
+    pub fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
+        let sql = "SELECT id FROM run WHERE state = 'open' AND loading = 0 ORDER BY id";
+        let mut statement = self.connection.prepare(sql)?;
+        let runs = statement.query_map([], |row| row.get(0).map(RunId))?;
+        Ok(runs.collect::<Result<_, _>>()?)
     }
 
     /// Makes a run of what did not succeed in another: failed and rejected tasks, and those that were cancelled with it.
@@ -76,11 +107,14 @@ impl Store {
         let run = batch.new_run(now, new)?;
         let which = "task.run = ?2 AND state IN ('failed', 'rejected', 'cancelled')";
         let numbered = format!(
-            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, key, predicted
+            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, message_id, attributes, key, predicted
              FROM task JOIN message USING (run, seq) WHERE {which}"
         );
         let total = batch.tx.execute(
-            &format!("INSERT INTO message (run, seq, body) SELECT ?1, number, body FROM ({numbered})"),
+            &format!(
+                "INSERT INTO message (run, seq, body, message_id, attributes)
+                 SELECT ?1, number, body, message_id, attributes FROM ({numbered})"
+            ),
             params![run.0, of.0],
         )?;
         if total == 0 {
@@ -93,6 +127,12 @@ impl Store {
             ),
             params![run.0, of.0],
         )?;
+        // What is tried again is dead no longer.
+        batch.tx.execute(
+            "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE role = 'dead')
+             AND seq IN (SELECT seq FROM task WHERE run = ?1 AND state IN ('failed', 'rejected', 'cancelled'))",
+            [of.0],
+        )?;
         batch
             .tx
             .execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total as i64])?;
@@ -102,15 +142,16 @@ impl Store {
 
     /// The newest run of a job that is not over.
     pub fn unfinished(&self, job: &str) -> Result<Option<RunId>, StoreError> {
-        let sql = "SELECT max(id) FROM run WHERE job = ?1 AND state = 'open'";
+        let sql = "SELECT max(id) FROM run WHERE job = ?1 AND state = 'open' AND loading = 0";
         let id: Option<i64> = self.connection.query_row(sql, [job], |row| row.get(0))?;
         Ok(id.map(RunId))
     }
 
     /// What the engine has to know of a run to go on with it; `None` when it is over or unknown.
     pub fn open_run(&self, run: RunId, job: &Job, workers: Option<u32>) -> Result<Option<OpenRun>, StoreError> {
-        let sql = "SELECT total, succeeded, skipped, failed, rejected, cancelled, attempts, deadline_at
-                   FROM run WHERE id = ?1 AND state = 'open'";
+        let sql =
+            "SELECT total, succeeded, skipped, failed, rejected, cancelled, attempts, deadline_at, workers, intake
+                   FROM run WHERE id = ?1 AND state = 'open' AND loading = 0";
         let found = self.connection.query_row(sql, [run.0], |row| {
             let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
             let counts = Counts {
@@ -122,16 +163,25 @@ impl Store {
                 cancelled: count(5)?,
                 attempts: count(6)?,
             };
-            Ok((counts, row.get::<_, Option<i64>>(7)?.map(Timestamp)))
+            let deadline = row.get::<_, Option<i64>>(7)?.map(Timestamp);
+            Ok((counts, deadline, row.get::<_, Option<u32>>(8)?, row.get::<_, bool>(9)?))
         });
-        let Some((counts, deadline)) = found.optional()? else {
+        let Some((counts, deadline, its_workers, is_intake)) = found.optional()? else {
             return Ok(None);
+        };
+        let counts = match job.mode {
+            Mode::Task => counts,
+            // Whoever received its messages may have done so while the run was not open anywhere.
+            Mode::Consumer => count(&self.connection, run, counts)?,
         };
         let (leased, unpublished) = active(&self.connection, run)?;
         Ok(Some(OpenRun {
             run,
             job: job.clone(),
-            workers,
+            host: Host::Keeper,
+            ready: false,
+            idle: is_intake.then_some(job.run_idle),
+            workers: workers.or(its_workers),
             deadline,
             counts,
             leased,
@@ -158,6 +208,15 @@ impl Store {
         let batch = self.begin()?;
         let over = "SELECT id FROM run WHERE id = ?1 AND state != 'open'";
         for run in runs {
+            // A letter that shares its body with a message takes it along.
+            batch.tx.execute(
+                &format!(
+                    "UPDATE letter SET run = NULL, seq = NULL,
+                            body = (SELECT body FROM message WHERE message.run = letter.run AND message.seq = letter.seq)
+                     WHERE run IN ({over})"
+                ),
+                [run.0],
+            )?;
             for table in ["result", "output", "attempt", "message", "task"] {
                 batch
                     .tx
@@ -202,17 +261,74 @@ impl Batch<'_> {
     fn new_run(&self, now: Timestamp, new: &NewRun<'_>) -> Result<RunId, StoreError> {
         let deadline = new.max_duration.map(|duration| (now + duration).0);
         self.tx.execute(
-            "INSERT INTO run (job, state, source, retry_of, created_at, deadline_at) VALUES (?1, 'open', ?2, ?3, ?4, ?5)",
-            params![new.job, new.source, new.retry_of.map(|run| run.0), now.0, deadline],
+            "INSERT INTO run (job, state, source, retry_of, created_at, deadline_at, workers)
+             VALUES (?1, 'open', ?2, ?3, ?4, ?5, ?6)",
+            params![
+                new.job,
+                new.source,
+                new.retry_of.map(|run| run.0),
+                now.0,
+                deadline,
+                new.workers
+            ],
         )?;
         Ok(RunId(self.tx.last_insert_rowid()))
     }
 
-    /// What is predicted for parameters never seen: the mean of those that were. `None` when nothing was.
-    fn mean_duration(&self, job: &str) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT CAST(avg(milliseconds) AS INTEGER) FROM duration WHERE job = ?1";
-        Ok(self.tx.query_row(sql, [job], |row| row.get(0))?)
+    /// Appends messages to a run, as tasks that wait.
+    fn add_messages<E>(
+        &self,
+        run: RunId,
+        job: &str,
+        messages: impl Iterator<Item = Result<Message, E>>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let mean = intake::mean_duration(&self.tx, job)?;
+        let sql = "INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)";
+        let mut message_row = self.tx.prepare_cached(sql)?;
+        let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
+        let mut task_row = self.tx.prepare_cached(sql)?;
+        let sql = "SELECT total FROM run WHERE id = ?1";
+        let mut total: i64 = self.tx.prepare_cached(sql)?.query_row([run.0], |row| row.get(0))?;
+        for message in messages {
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => return Ok(Err(error)),
+            };
+            total += 1;
+            let key = message.key();
+            let predicted = intake::predicted(&self.tx, job, key, mean)?;
+            message_row.execute(params![run.0, total, message.body()])?;
+            task_row.execute(params![run.0, total, key, predicted])?;
+        }
+        let sql = "UPDATE run SET total = ?2 WHERE id = ?1";
+        self.tx.prepare_cached(sql)?.execute(params![run.0, total])?;
+        Ok(Ok(()))
     }
+}
+
+/// Counts of tasks by the states in their rows.
+fn count(connection: &Connection, run: RunId, kept: Counts) -> Result<Counts, StoreError> {
+    let sql = "SELECT state, count(*) FROM task WHERE run = ?1 GROUP BY state";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([run.0])?;
+    let mut counts = Counts {
+        attempts: kept.attempts,
+        ..Counts::default()
+    };
+    while let Some(row) = rows.next()? {
+        let state: String = row.get(0)?;
+        let number = row.get::<_, i64>(1)? as u64;
+        counts.total += number;
+        match TaskState::named(&state).ok_or(StoreError::Unknown(state))? {
+            TaskState::Waiting | TaskState::Leased => {}
+            TaskState::Succeeded => counts.succeeded = number,
+            TaskState::Skipped => counts.skipped = number,
+            TaskState::Failed => counts.failed = number,
+            TaskState::Rejected => counts.rejected = number,
+            TaskState::Cancelled => counts.cancelled = number,
+        }
+    }
+    Ok(counts)
 }
 
 /// An attempt and the folder of its output.

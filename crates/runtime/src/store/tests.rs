@@ -24,7 +24,9 @@ fn holder(pid: u32) -> Holder {
 fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(folder.path()).expect("a new database");
-    store.take_lease(NOW, &holder(1), |_| true).expect("nobody holds it");
+    store
+        .take_lease(NOW, &holder(1), |_| true, || false)
+        .expect("nobody holds it");
     (folder, store)
 }
 
@@ -34,6 +36,7 @@ fn new_run() -> NewRun<'static> {
         source: "test",
         retry_of: None,
         max_duration: None,
+        workers: None,
     }
 }
 
@@ -82,10 +85,10 @@ fn write(store: &mut Store, changes: &[Change]) {
 fn a_live_holder_keeps_others_out_and_a_dead_one_does_not() {
     let (folder, _first) = store();
     let mut second = Store::open(folder.path()).expect("opens");
-    let refused = second.take_lease(NOW, &holder(2), |_| true);
+    let refused = second.take_lease(NOW, &holder(2), |_| true, || false);
     assert!(matches!(refused, Err(LeaseError::Busy { pid: 1 })), "{refused:?}");
     second
-        .take_lease(NOW, &holder(2), |_| false)
+        .take_lease(NOW, &holder(2), |_| false, || false)
         .expect("the holder is dead");
 }
 
@@ -96,7 +99,7 @@ fn a_runtime_that_wakes_up_late_writes_nothing() {
     let mut second = Store::open(folder.path()).expect("opens");
     let late = Timestamp(NOW.0 + 60_000);
     second
-        .take_lease(late, &holder(2), |_| true)
+        .take_lease(late, &holder(2), |_| true, || false)
         .expect("the holder has not renewed for a minute");
     let refused = first.begin().map(|_| ());
     assert!(

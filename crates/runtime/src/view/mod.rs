@@ -23,7 +23,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
 use crate::layout::Layout;
-use crate::store::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::store::{self, APPLICATION_ID, SCHEMA_VERSION, Store};
 
 pub use attempt::Attempt;
 pub use figures::{Peak, Reason, Slow, Totals};
@@ -51,6 +51,8 @@ pub enum OpenError {
         "`{}` was written by a newer Kingtide (schema {found}, this one reads {SCHEMA_VERSION})", path.display()
     )]
     Newer { path: PathBuf, found: i32 },
+    #[error("failed to bring the database up to date")]
+    Outdated(#[source] Box<store::OpenError>),
     #[error("failed to read `{}`", path.display())]
     Unreadable {
         path: PathBuf,
@@ -77,7 +79,7 @@ impl OpenError {
                 "move the file away and run again; Kingtide never overwrites what it did not write"
             }
             OpenError::Newer { .. } => "use the newer `kingtide`, or move the folder `.kingtide` away to start afresh",
-            OpenError::Unreadable { .. } => {
+            OpenError::Outdated(_) | OpenError::Unreadable { .. } => {
                 "check the disk and the file's permissions; if it is damaged, move the folder `.kingtide` away and run again"
             }
         }
@@ -119,6 +121,13 @@ impl Database {
         match (application, version) {
             (0, 0) if tables == 0 => Err(OpenError::Missing),
             (APPLICATION_ID, SCHEMA_VERSION) => Ok(Database { connection }),
+            // Made by an older Kingtide: whoever opens it first brings it up to date.
+            (APPLICATION_ID, found) if (1..SCHEMA_VERSION).contains(&found) => {
+                drop(connection);
+                let folder = path.parent().expect("a file has a folder");
+                Store::open(folder).map_err(|source| OpenError::Outdated(Box::new(source)))?;
+                Database::open_file(path)
+            }
             (APPLICATION_ID, found) if found > SCHEMA_VERSION => Err(OpenError::Newer {
                 path: path.to_owned(),
                 found,
@@ -179,12 +188,12 @@ mod tests {
         assert!(matches!(Database::open_file(&path), Err(OpenError::Foreign { .. })));
         other
             .execute_batch(&format!(
-                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2"
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 99"
             ))
             .expect("set");
         assert!(matches!(
             Database::open_file(&path),
-            Err(OpenError::Newer { found: 2, .. })
+            Err(OpenError::Newer { found: 99, .. })
         ));
     }
 

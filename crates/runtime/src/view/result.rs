@@ -138,7 +138,7 @@ mod tests {
         let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 193)";
         writer
             .execute_batch(&format!(
-                "INSERT INTO message SELECT * FROM ({rows} SELECT 9, i, '{{}}' FROM n);
+                "INSERT INTO message (run, seq, body) SELECT * FROM ({rows} SELECT 9, i, '{{}}' FROM n);
                  INSERT INTO task (run, seq, state, key) SELECT * FROM ({rows} SELECT 9, i, 'waiting', 0 FROM n);"
             ))
             .expect("rows");

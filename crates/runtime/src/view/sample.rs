@@ -3,17 +3,17 @@
 use rusqlite::Connection;
 
 use crate::layout::Layout;
-use crate::store::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::store::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION};
 
-/// A folder with a database as `schema_1.sql` makes it. Run 1 (`retrain`) has failed, run 2 (`score`) is open.
+/// A folder with a database of the newest schema. Run 1 (`retrain`) has failed, run 2 (`score`) is open.
 pub(crate) fn project() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(Layout::new(folder.path()).root()).expect("a folder");
     let writer = Connection::open(Layout::new(folder.path()).database()).expect("a database");
     writer.execute_batch("PRAGMA journal_mode = WAL").expect("WAL");
-    writer
-        .execute_batch(include_str!("../store/schema_1.sql"))
-        .expect("the schema");
+    for migration in MIGRATIONS {
+        writer.execute_batch(migration).expect("the schema");
+    }
     writer
         .execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}"
@@ -28,7 +28,7 @@ INSERT INTO lease VALUES (1, 3, 4194305, 77, 'no-such-boot', 1000, NULL);
 INSERT INTO run (id, job, state, reason, late, source, created_at, ended_at, total, succeeded, skipped, failed, attempts)
 VALUES (1, 'retrain', 'failed', '1 of 6 tasks failed', 1, 'destinations.csv', 1000, 101000, 6, 4, 1, 1, 8),
        (2, 'score', 'open', NULL, 0, 'inline', 200000, NULL, 6, 0, 0, 0, 3);
-INSERT INTO message VALUES
+INSERT INTO message (run, seq, body) VALUES
     (1, 1, '{"dest":"BOS","depth":4}'), (1, 2, '{"dest":"LAX","depth":4}'), (1, 3, '{"dest":"LEX","depth":4}'),
     (1, 4, '{"dest":"SFO","depth":4}'), (1, 5, '{"dest":"SEA","depth":4}'),
     (1, 6, '{"dest":"say \"hi\"\n","depth":{"a":[1]}}'),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kingtide_core::project::{Backoff, ExitAction, Job, OnCrash, Program, Resources, Tolerance};
+use kingtide_core::project::{Backoff, ExitAction, Job, Mode, OnCrash, Program, Resources, Tolerance};
 use kingtide_core::template::Template;
 
 pub(super) fn drawn(random: &mut fastrand::Rng) -> Job {
@@ -34,7 +34,10 @@ pub(super) fn drawn(random: &mut fastrand::Rng) -> Job {
         retries: random.u32(0..3),
         backoff: Backoff::default(),
         on_exit: BTreeMap::from(on_exit),
+        mode: Mode::Task,
+        heartbeat: true,
         max_workers: None,
+        run_idle: Duration::from_secs(60),
         tolerate_failures: Tolerance::Count(0),
         on_crash,
     }

@@ -104,7 +104,10 @@ impl Keeper {
             Effect::Acknowledge { attempt } => {
                 self.ended.remove(&attempt);
             }
-            Effect::Collect { .. } | Effect::Publish { .. } | Effect::Tell(_) | Effect::Finished => {
+            Effect::Employ(_) | Effect::Dismiss { .. } | Effect::Reclaim { .. } | Effect::TellConsumer { .. } => {
+                unreachable!("the job is no consumer")
+            }
+            Effect::Collect { .. } | Effect::Publish { .. } | Effect::Tell(_) => {
                 unreachable!("not the keeper's business")
             }
         }

@@ -3,11 +3,12 @@
 //!
 //! It interprets effects itself, so it needs no ports and no mocks. A broken invariant panics with the seed.
 
+pub mod consumer;
 mod job;
 mod keeper;
 mod store;
 
-use kingtide_core::engine::event::{Collected, Event, Exit, OpenRun, Output};
+use kingtide_core::engine::event::{Collected, Event, Exit, Host, OpenRun, Output};
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::engine::{Effect, Engine, Step};
 use kingtide_core::id::{AttemptId, RunId};
@@ -196,7 +197,7 @@ impl World {
         self.disconnect();
         self.outcome.crashes += 1;
         if self.engine.is_some() && self.random.bool() {
-            self.apply(vec![Event::KeeperLost]);
+            self.apply(vec![Event::HostLost(Host::Keeper)]);
         }
     }
 
@@ -206,6 +207,9 @@ impl World {
         let open = OpenRun {
             run: RUN,
             job: self.job.clone(),
+            host: Host::Keeper,
+            ready: true,
+            idle: None,
             workers: None,
             deadline: None,
             counts: self.store.counts,
@@ -231,7 +235,11 @@ impl World {
         self.connected = true;
         let mut events = vec![
             Event::Withdrawn { attempts: withdrawn },
-            Event::KeeperFound { holds, same },
+            Event::HostFound {
+                host: Host::Keeper,
+                holds,
+                same,
+            },
         ];
         events.extend(ended.into_iter().map(|(attempt, exit)| Event::Exited {
             attempt,
@@ -364,7 +372,7 @@ impl World {
                     self.store.publish(attempt, self.seed);
                     self.inbox.push((at, Event::Published { attempt }));
                 }
-                Effect::Tell(_) | Effect::Finished => {}
+                Effect::Tell(_) => {}
                 effect => {
                     if let (Some(keeper), true) = (&mut self.keeper, self.connected) {
                         let withdrawn = keeper.obey(effect, self.now);

@@ -8,12 +8,12 @@ use kingtide_runtime::store::LeaseError;
 use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
 use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
 
-use super::exit_of;
 use super::messages::{Messages, Wish};
 use super::watcher::Watcher;
+use super::{attached, exit_of};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::summary::{self, Facts};
-use crate::output::text::plural;
+use crate::output::text::{now, plural};
 use crate::output::{json, say};
 use crate::project::{Place, cache_folder, capacity};
 use crate::settings::Settings;
@@ -26,9 +26,37 @@ pub(crate) struct Launch<'a> {
     pub(crate) project: &'a Project,
     pub(crate) job: &'a Job,
     pub(crate) workers: Option<u32>,
+    /// Do not wait for its end.
+    pub(crate) is_detached: bool,
 }
 
-fn open(place: &Place) -> Result<Runtime, Failure> {
+/// The project's lease, or the word that somebody else works on it.
+enum Door {
+    Ours(Box<Runtime>),
+    /// What is told when he cannot be asked to do it.
+    Taken(Failure),
+}
+
+fn knock(place: &Place) -> Result<Door, Failure> {
+    match Runtime::open(&place.folder) {
+        Ok(runtime) => Ok(Door::Ours(Box::new(runtime))),
+        Err(OpenError::Lease(error @ LeaseError::Busy { pid })) => Ok(Door::Taken(Failure::from(error).help(format!(
+            "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"
+        )))),
+        Err(other) => Err(Failure::from(other)),
+    }
+}
+
+/// Takes the lease of the project.
+pub(crate) fn open(place: &Place) -> Result<Runtime, Failure> {
+    check_writable(place)?;
+    match knock(place)? {
+        Door::Ours(runtime) => Ok(*runtime),
+        Door::Taken(failure) => Err(failure),
+    }
+}
+
+fn check_writable(place: &Place) -> Result<(), Failure> {
     let root = place.layout().root().to_owned();
     let folder = if root.exists() { &root } else { &place.folder };
     if let Err(error) = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
@@ -36,27 +64,24 @@ fn open(place: &Place) -> Result<Runtime, Failure> {
             .because(std::io::Error::from(error))
             .help("runs are kept in `.kingtide` beside `kingtide.toml`: copy the project to a folder of yours"));
     }
-    Runtime::open(&place.folder).map_err(|error| match error {
-        OpenError::Lease(LeaseError::Busy { pid }) => Failure::from(error).help(format!(
-            "`kingtide status --watch` follows it, `kingtide cancel` or `kill {pid}` ends it"
-        )),
-        other => Failure::from(other),
-    })
+    Ok(())
 }
 
-fn options(launch: &Launch<'_>) -> Outcome<ExecuteOptions> {
+/// How runs are worked off here.
+pub(crate) fn options(project: &Project, workers: Option<u32>) -> Outcome<ExecuteOptions> {
     Ok(ExecuteOptions {
-        workers: launch.workers,
-        capacity: capacity(launch.project),
+        workers,
+        capacity: capacity(project),
         cache: cache_folder(),
         executable: std::env::current_exe()?,
     })
 }
 
 /// A failure of the runtime with what to do about it.
-fn failed(error: RunError) -> Failure {
+pub(crate) fn failed(error: RunError) -> Failure {
     let help = match &error {
         RunError::Python { source, .. } => Some(source.help()),
+        RunError::Docker { source, .. } => Some(source.advice()),
         RunError::Secret { name, .. } => Some(format!("set `{name}`, or name a file in `secrets`")),
         _ => None,
     };
@@ -66,9 +91,13 @@ fn failed(error: RunError) -> Failure {
     }
 }
 
-/// Queues the messages and executes the run.
+/// Queues the messages and executes the run, or hands it over to the runtime that lives on the project.
 pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Outcome {
-    let mut runtime = open(launch.place)?;
+    check_writable(launch.place)?;
+    let mut runtime = match knock(launch.place)? {
+        Door::Ours(runtime) => *runtime,
+        Door::Taken(failure) => return attached::start(launch, wish, messages, failure),
+    };
     if let Some(other) = runtime.unfinished(&launch.job.name).map_err(failed)? {
         let name = &launch.job.name;
         note(
@@ -79,6 +108,9 @@ pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Ou
     let run = Messages::hand_over(launch.place, launch.job, wish, |rows| {
         runtime.submit(launch.job, &messages.source, rows).map_err(failed)
     })?;
+    if launch.is_detached {
+        return attached::detach(runtime, launch, run);
+    }
     execute(runtime, launch, run, &messages.source)
 }
 
@@ -97,23 +129,29 @@ pub(crate) fn again(launch: &Launch<'_>, old: &Run) -> Outcome {
         return Err(Failure::usage(format!("{} is unfinished", old.name()))
             .help(format!("`kingtide run {} --resume` goes on with it", old.job)));
     }
-    let mut runtime = open(launch.place)?;
+    check_writable(launch.place)?;
+    let mut runtime = match knock(launch.place)? {
+        Door::Ours(runtime) => *runtime,
+        Door::Taken(failure) => return attached::again(launch, old, failure),
+    };
     match runtime.retry(launch.job, old.id).map_err(failed)? {
         Some(run) => execute(runtime, launch, run, &format!("failures of {}", old.name())),
-        None => {
-            note(
-                launch,
-                &format!("nothing of {} failed: there is nothing to run again", old.name()),
-            );
-            if launch.settings.json {
-                json::line(
-                    &mut std::io::stdout().lock(),
-                    &json::ended(&nothing(old), Duration::ZERO),
-                )?;
-            }
-            Ok(Exit::Done)
-        }
+        None => nothing_to_retry(launch, old),
     }
+}
+
+pub(super) fn nothing_to_retry(launch: &Launch<'_>, old: &Run) -> Outcome {
+    note(
+        launch,
+        &format!("nothing of {} failed: there is nothing to run again", old.name()),
+    );
+    if launch.settings.json {
+        json::line(
+            &mut std::io::stdout().lock(),
+            &json::ended(&nothing(old), Duration::ZERO),
+        )?;
+    }
+    Ok(Exit::Done)
 }
 
 /// A run of no tasks, for whoever reads the last line.
@@ -127,14 +165,18 @@ fn nothing(old: &Run) -> Run {
 
 /// Ends a run: through the runtime that works on it, or without one.
 pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
-    let asked = control::cancel(launch.place.layout().root(), run)
-        .map_err(|error| Failure::new("the runtime that works on it could not be asked").because(error))?;
+    let asked = control::cancel(launch.place.layout().root(), run).map_err(Failure::from)?;
     if asked.is_some() {
         return Ok(());
     }
     let mut runtime = open(launch.place)?;
     runtime
-        .cancel(run, launch.job, launch.project, &options(launch)?, &mut |_| ())
+        .cancel(
+            run,
+            launch.project,
+            &options(launch.project, launch.workers)?,
+            &mut |_| (),
+        )
         .map_err(failed)?;
     Ok(())
 }
@@ -156,23 +198,27 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
         note(launch, &format!("{title}: {} ({source})", plural(total, "task")));
     }
     let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings);
-    let options = options(launch)?;
-    let ended = runtime.execute(run, launch.job, launch.project, &options, &mut |notice| {
-        watcher.on_notice(notice)
-    });
+    let options = options(launch.project, launch.workers)?;
+    let ended = runtime.execute(run, launch.project, &options, &mut |notice| watcher.on_notice(notice));
     // The region is gone before anything else is said, an error too.
     drop(watcher);
     let ended = ended.map_err(failed)?;
     drop(runtime);
+    sum_up(launch, run, Some(ended.wall), limits(&ended.limits))
+}
+
+/// Says what a run came to, in the way that was asked for.
+pub(super) fn sum_up(launch: &Launch<'_>, run: RunId, wall: Option<Duration>, limits: Option<String>) -> Outcome {
     let database = launch.place.database()?;
     let snapshot = database.snapshot()?;
     let row = snapshot
         .run(run)?
-        .ok_or_else(|| Failure::new(format!("{title} is not in the database any more")))?;
+        .ok_or_else(|| Failure::new(format!("{}-{run} is not in the database any more", launch.job.name)))?;
     let exit = exit_of(&row, Some(launch.job));
+    let wall = wall.unwrap_or_else(|| row.wall(now()));
     let facts = Facts {
-        limits: limits(&ended.limits),
-        ..facts(&snapshot, row, ended.wall, Some(launch.job))?
+        limits,
+        ..facts(&snapshot, row, wall, Some(launch.job))?
     };
     if !launch.settings.quiet {
         say(&summary::render(&facts, launch.settings.err));
@@ -181,7 +227,7 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
     }
     if launch.settings.json {
         // A reader that has left does not change how the run ended.
-        match json::line(&mut std::io::stdout().lock(), &json::ended(&facts.run, ended.wall)) {
+        match json::line(&mut std::io::stdout().lock(), &json::ended(&facts.run, wall)) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
             _ => {}
         }
@@ -225,7 +271,7 @@ pub(crate) fn facts(snapshot: &Snapshot<'_>, run: Run, wall: Duration, job: Opti
     })
 }
 
-fn note(launch: &Launch<'_>, text: &str) {
+pub(super) fn note(launch: &Launch<'_>, text: &str) {
     if !launch.settings.quiet {
         say(text);
     }

@@ -40,8 +40,18 @@ impl Watcher {
 
     pub(crate) fn on_notice(&mut self, notice: Notice) {
         let text = match (&mut self.face, notice) {
-            (Face::Silent, _) => None,
+            (Face::Silent, _) | (_, Notice::Ready | Notice::Opened { .. } | Notice::Ended { .. }) => None,
             (_, Notice::Failed(failure)) => self.failures.tell(&self.job, &failure),
+            (
+                _,
+                Notice::Consumer {
+                    job,
+                    instance,
+                    reason,
+                    tail,
+                    next_in,
+                },
+            ) => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
             (_, Notice::Said(text)) => Some(format!("{}: {text}", self.title)),
             (Face::Live(live), Notice::Progress(progress)) => {
                 live.progress(progress);

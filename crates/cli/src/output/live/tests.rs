@@ -17,6 +17,8 @@ fn task(seq: i64, attempt: u32, label: &str, started_at: i64, memory: u64) -> Ru
 
 fn progress() -> Progress {
     Progress {
+        run: kingtide_core::id::RunId(1),
+        name: "retrain-1".to_owned(),
         now: Timestamp(42_000),
         started_at: Timestamp(0),
         counts: Counts {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kingtide_core::id::RunId;
-use kingtide_core::project::{Backoff, Job, OnCrash, Resources, Tolerance};
+use kingtide_core::project::{Backoff, Job, Mode, OnCrash, Program, Resources, Tolerance};
 use kingtide_core::template::Template;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::Counts;
@@ -53,7 +53,7 @@ pub(crate) fn task(seq: i64, state: TaskState, body: &str) -> Task {
 pub(crate) fn job() -> Job {
     Job {
         name: "retrain".to_owned(),
-        program: kingtide_core::project::Program::Process,
+        program: Program::Process,
         command: vec![
             Template::parse("train").expect("a template"),
             Template::parse("{dest}").expect("a template"),
@@ -75,7 +75,10 @@ pub(crate) fn job() -> Job {
         retries: 2,
         backoff: Backoff::default(),
         on_exit: BTreeMap::new(),
+        mode: Mode::Task,
+        heartbeat: true,
         max_workers: None,
+        run_idle: Duration::from_secs(60),
         tolerate_failures: Tolerance::Percent(5.0),
         on_crash: OnCrash::Retry,
     }

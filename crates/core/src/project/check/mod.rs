@@ -2,6 +2,7 @@
 //! `surroundings.rs`, what the rows of a file must say in `params/check.rs`.
 
 mod command;
+mod consumer;
 mod container;
 mod inline;
 
@@ -112,6 +113,7 @@ fn check_job_name(name: &Spanned<String>, jobs: &[(Spanned<String>, Spanned<RawJ
 
 fn check_job(job: &RawJob, findings: &mut Findings) {
     command::check_command(job, findings);
+    consumer::check_consumer(job, findings);
     check_path("workdir", job.workdir.as_ref(), findings);
     check_python(job, findings);
     check_env(job, findings);

@@ -1,0 +1,88 @@
+//! `up`: keeps a project alive, until it is told to leave.
+
+use std::io::Write;
+
+use kingtide_runtime::notice::Notice;
+use serde_json::json;
+
+use super::run::launch::{failed, open, options};
+use crate::args::Up;
+use crate::exit::{Exit, Outcome};
+use crate::output::plain::Failures;
+use crate::output::style::Style;
+use crate::output::text::plural;
+use crate::output::{json, say};
+use crate::project::{Checked, Place};
+use crate::settings::Settings;
+
+pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
+    let place = Place::find(settings)?;
+    let project = Checked::read(&place)?.usable(settings)?;
+    let mut runtime = open(&place)?;
+    let mut teller = Teller {
+        failures: Failures::new(settings.err),
+        style: settings.err,
+        is_quiet: settings.quiet,
+    };
+    let ready = || {
+        let mut out = std::io::stdout().lock();
+        let told = if settings.json {
+            json::line(&mut out, &json!({ "up": true, "pid": std::process::id() }))
+        } else {
+            writeln!(out, "kingtide is up")
+        };
+        // Whoever waited for the line may have gone; the project is up all the same.
+        let _ = told.and_then(|()| out.flush());
+    };
+    runtime
+        .stay(&project, &options(&project, None)?, &mut |notice| match notice {
+            Notice::Ready => ready(),
+            other => teller.tell(other),
+        })
+        .map_err(failed)?;
+    Ok(Exit::Done)
+}
+
+/// Says what happens, a line each.
+struct Teller {
+    failures: Failures,
+    style: Style,
+    is_quiet: bool,
+}
+
+impl Teller {
+    fn tell(&mut self, notice: Notice) {
+        if self.is_quiet {
+            return;
+        }
+        let text = match notice {
+            Notice::Opened { name, total, .. } => Some(format!("{name}: {}", plural(total, "task"))),
+            Notice::Failed(failure) => self.failures.tell(&failure.job, &failure),
+            Notice::Said(text) => Some(text),
+            Notice::Consumer {
+                job,
+                instance,
+                reason,
+                tail,
+                next_in,
+            } => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
+            Notice::Ended {
+                name,
+                state,
+                reason,
+                counts,
+                ..
+            } => {
+                // What failed in it was told; the next run's failures are told afresh.
+                self.failures = Failures::new(self.style);
+                let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                let done = plural(counts.done(), "task");
+                Some(format!("{name} {}{why}: {done} done", state.text()))
+            }
+            Notice::Progress(_) | Notice::Ready => None,
+        };
+        if let Some(text) = text {
+            say(&text);
+        }
+    }
+}

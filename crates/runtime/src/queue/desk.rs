@@ -1,0 +1,115 @@
+//! What lives in memory beside the rows: the source of random numbers, the definitions of the queues that were used, and
+//! which consumer instances live. All but the last can be rebuilt from the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fastrand::Rng;
+use kingtide_core::time::Timestamp;
+
+use super::definition::Queue;
+
+/// Whose queues these are: SQS has an account in every ARN and URL.
+pub(crate) const ACCOUNT: &str = "000000000000";
+
+/// What is kept between two transactions.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    random: Rng,
+    region: String,
+    queues: BTreeMap<String, Arc<Queue>>,
+    holders: BTreeSet<String>,
+    /// Expired letters of queues that nobody looks at were last removed then.
+    pub(super) swept_at: Option<Timestamp>,
+    /// What is cached agrees with what is committed.
+    settled: bool,
+}
+
+impl Desk {
+    /// `seed` must differ between two runtimes of a project: message ids are drawn from it.
+    pub(crate) fn new(seed: u64, region: &str) -> Desk {
+        Desk {
+            random: Rng::with_seed(seed),
+            region: region.to_owned(),
+            queues: BTreeMap::new(),
+            holders: BTreeSet::new(),
+            swept_at: None,
+            settled: true,
+        }
+    }
+
+    /// The transaction of the last `Queues::open` was committed.
+    pub(crate) fn committed(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whoever signs with this access key is a living instance of a consumer: what it holds stays in flight.
+    pub(crate) fn admit_holder(&mut self, holder: &str) {
+        self.holders.insert(holder.to_owned());
+    }
+
+    pub(super) fn begin(&mut self) {
+        if !self.settled {
+            self.queues.clear();
+        }
+        self.settled = false;
+    }
+
+    pub(super) fn known(&self, name: &str) -> Option<&Arc<Queue>> {
+        self.queues.get(name)
+    }
+
+    pub(super) fn remember(&mut self, queue: Arc<Queue>) {
+        self.queues.insert(queue.name.clone(), queue);
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        self.queues.remove(name);
+    }
+
+    pub(super) fn is_holder(&self, holder: &str) -> bool {
+        self.holders.contains(holder)
+    }
+
+    pub(super) fn dismiss_holder(&mut self, holder: &str) {
+        self.holders.remove(holder);
+    }
+
+    /// The Amazon resource name of a queue.
+    pub(crate) fn arn(&self, queue: &str) -> String {
+        format!("arn:aws:sqs:{}:{ACCOUNT}:{queue}", self.region)
+    }
+
+    pub(super) fn number(&mut self) -> i64 {
+        self.random.i64(..)
+    }
+
+    /// A version 4 UUID.
+    pub(super) fn uuid(&mut self) -> String {
+        let bits = self.random.u128(..);
+        let bits = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+        let hex = format!("{bits:032x}");
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
+    }
+}
+
+/// The name of the queue that an ARN names; `None` when the text is no ARN of a queue.
+pub(super) fn queue_of_arn(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    let is_queue = parts.next() == Some("arn")
+        && parts.next().is_some_and(|partition| partition.starts_with("aws"))
+        && parts.next() == Some("sqs")
+        && parts.next().is_some_and(|region| !region.is_empty())
+        && parts
+            .next()
+            .is_some_and(|account| !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    (is_queue && parts.next().is_none()).then_some(name)
+}

@@ -1,0 +1,124 @@
+//! What happens by the clock, a bounded piece at a time, and when it has to be looked at again.
+
+use std::sync::Arc;
+
+use kingtide_core::time::Timestamp;
+use rusqlite::OptionalExtension;
+
+use super::definition::Queue;
+use super::{Queues, Refusal};
+use crate::store::StoreError;
+
+/// Letters that one call touches for one purpose.
+const PIECE: usize = 1000;
+/// How often queues that nobody looks at are cleared of what has expired; nothing wakes up for it.
+const SWEEP_MS: i64 = 60 * 60 * 1000;
+
+impl Queues<'_> {
+    /// Does what is due: delayed messages of jobs become tasks, dead letters move on, the queues in `waited_for` show what
+    /// is hidden no longer, purged messages go.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn due(&mut self, waited_for: &[String]) -> Result<(), StoreError> {
+        self.do_due(waited_for).map_err(StoreError::from)
+    }
+
+    fn do_due(&mut self, waited_for: &[String]) -> Result<(), Refusal> {
+        for queue in self.task_queues()? {
+            self.admit_due(&queue, PIECE)?;
+        }
+        self.advance_moves()?;
+        for name in waited_for {
+            if let Some(queue) = self.find(name)? {
+                self.promote(&queue, PIECE)?;
+            }
+        }
+        self.clear_discarded()?;
+        if self
+            .desk
+            .swept_at
+            .is_none_or(|at| self.now.0 >= at.0 + SWEEP_MS || self.now < at)
+        {
+            self.desk.swept_at = Some(self.now);
+            for queue in self.all("", i64::MAX)? {
+                self.expire(&queue, PIECE)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When `due` has something to do, given the queues that somebody waits at; `None`: not before something is asked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn next_due(&mut self, waited_for: &[String]) -> Result<Option<Timestamp>, StoreError> {
+        self.find_next_due(waited_for).map_err(StoreError::from)
+    }
+
+    fn find_next_due(&mut self, waited_for: &[String]) -> Result<Option<Timestamp>, Refusal> {
+        let mut next: Option<i64> = self.next_move()?;
+        let mut sooner = |at: Option<i64>| next = next.into_iter().chain(at).min();
+        let sql = "SELECT id FROM box INDEXED BY box_discarded WHERE discarded = 1 LIMIT 1";
+        let discarded: Option<i64> = self
+            .rows
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        sooner(discarded.map(|_| self.now.0));
+        for queue in self.task_queues()? {
+            sooner(self.next_shown(&queue)?);
+            let has_visible = self.box_counts(queue.holding)?.visible > 0;
+            sooner(has_visible.then_some(self.now.0));
+        }
+        for name in waited_for {
+            if let Some(queue) = self.find(name)? {
+                sooner(self.next_shown(&queue)?);
+            }
+        }
+        Ok(next.map(Timestamp))
+    }
+
+    /// The queues of jobs in task mode.
+    fn task_queues(&mut self) -> Result<Vec<Arc<Queue>>, Refusal> {
+        let jobs = self.jobs;
+        let mut queues = Vec::new();
+        for job in jobs.keys() {
+            let queue = self.find(job)?;
+            queues.extend(queue.filter(|queue| queue.is_task_mode(jobs)));
+        }
+        Ok(queues)
+    }
+
+    fn next_shown(&self, queue: &Queue) -> Result<Option<i64>, Refusal> {
+        let sql = "SELECT min(visible_at) FROM letter INDEXED BY letter_hidden WHERE box = ?1 AND state <> 'visible'";
+        Ok(self
+            .rows
+            .prepare_cached(sql)?
+            .query_row([queue.holding], |row| row.get(0))?)
+    }
+
+    /// Purged messages, and those of deleted queues.
+    fn clear_discarded(&mut self) -> Result<(), Refusal> {
+        let sql = "SELECT id FROM box INDEXED BY box_discarded WHERE discarded = 1 LIMIT 1";
+        let discarded: Option<i64> = self
+            .rows
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let Some(discarded) = discarded else {
+            return Ok(());
+        };
+        let mut left = PIECE;
+        for which in ["state = 'visible'", "state <> 'visible'"] {
+            let sql =
+                format!("DELETE FROM letter WHERE id IN (SELECT id FROM letter WHERE box = ?1 AND {which} LIMIT ?2)");
+            left -= self.execute(&sql, [discarded, left as i64])?;
+        }
+        if left > 0 {
+            self.execute("DELETE FROM lane WHERE box = ?1", [discarded])?;
+            self.execute("DELETE FROM box WHERE id = ?1", [discarded])?;
+        }
+        Ok(())
+    }
+}
