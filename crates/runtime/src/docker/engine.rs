@@ -60,6 +60,9 @@ pub(super) enum Trouble {
     /// It did not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// It has not answered yet, and may be at it.
+    #[error("it has not answered within {TIMEOUT_SECONDS} s")]
+    Slow,
 }
 
 impl Trouble {
@@ -85,6 +88,7 @@ impl From<Error> for Trouble {
                     message: error.to_string(),
                 }
             }
+            Error::RequestTimeoutError => Trouble::Slow,
             other => Trouble::Unreachable(chain(&other)),
         }
     }

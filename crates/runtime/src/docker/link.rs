@@ -99,7 +99,8 @@ async fn judge(shared: &Shared, id: &str, labels: &HashMap<String, String>) {
     let Some(tag) = shared.labels.read(labels, &shared.context.root) else {
         return;
     };
-    if !tag.ours || tag.epoch < shared.context.epoch && !shared.attempts().contains_key(&tag.attempt) {
+    // One of our own epoch that we do not know was ordered before a connection was lost, or by a handle that is gone.
+    if !tag.ours || tag.epoch <= shared.context.epoch && !shared.attempts().contains_key(&tag.attempt) {
         let _ = shared.engine.remove(id).await;
     } else if tag.epoch > shared.context.epoch {
         shared.fenced(tag.epoch);
@@ -130,7 +131,7 @@ impl Shared {
                 Ok(()) => return Ok(()),
                 // Such as a file system that is busy: what is left is found by the next runtime.
                 Err(Trouble::Refused { .. }) => return Ok(()),
-                Err(Trouble::Unreachable(_)) => self.back().await?,
+                Err(Trouble::Unreachable(_) | Trouble::Slow) => self.back().await?,
             }
         }
     }

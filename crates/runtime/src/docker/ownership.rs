@@ -34,7 +34,7 @@ pub(super) async fn take_back(shared: &Shared, container: &Container, work: &Wor
     let why = match handed {
         Ok(0) => return Ok(()),
         Ok(code) => format!("`chown` has ended with {code}"),
-        Err(Trouble::Unreachable(_)) => return shared.back().await,
+        Err(Trouble::Unreachable(_) | Trouble::Slow) => return shared.back().await,
         Err(Trouble::Refused { message, .. }) => message,
     };
     let folder = work.mount();

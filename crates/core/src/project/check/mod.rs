@@ -41,7 +41,13 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
     }
     for (name, job) in jobs {
         check_job_name(name, jobs, findings);
-        container::check_container(name.get_ref(), job.span(), job.get_ref(), findings);
+        let start = job.span().start;
+        let later = jobs
+            .iter()
+            .map(|(_, other)| other.span().start)
+            .filter(|other| *other > start);
+        let until = start..later.min().unwrap_or(usize::MAX);
+        container::check_container(name.get_ref(), job.span(), until, job.get_ref(), findings);
         check_job(job.get_ref(), findings);
         inline::check_rows(name.get_ref(), job.get_ref(), findings);
     }
