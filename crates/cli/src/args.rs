@@ -1,5 +1,6 @@
 //! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,8 +130,21 @@ pub(crate) struct Run {
 /// Keep the project alive: work off every unfinished run and whatever is sent, until Ctrl-C or TERM
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The queues speak the Amazon SQS API: any AWS SDK reaches them with AWS_ENDPOINT_URL_SQS, and any credentials will do on this
+machine. On an address that others reach, too, `--access-key ID` is demanded, with its secret in KINGTIDE_SECRET_ACCESS_KEY.
+
 The first Ctrl-C or TERM starts nothing new and lets what runs end; the second ends it and puts the messages back.")]
-pub(crate) struct Up {}
+pub(crate) struct Up {
+    /// Where the queues listen; port 0 takes any, and the line on stdout says which
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9324")]
+    pub(crate) sqs: SocketAddr,
+    /// Where pages and figures are served, to be read only
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9325")]
+    pub(crate) web: SocketAddr,
+    /// Demand requests signed with this access key; its secret is in KINGTIDE_SECRET_ACCESS_KEY
+    #[arg(long, value_name = "ID")]
+    pub(crate) access_key: Option<String>,
+}
 
 /// Run again what failed, was rejected or cancelled
 #[derive(Debug, Args)]

@@ -93,6 +93,11 @@ impl Containers {
         let _ = std::thread::Builder::new().name("docker".to_owned()).spawn(again);
     }
 
+    /// An address of this machine that containers reach, if the engine is connected.
+    pub(crate) fn bridge_address(&self) -> Option<std::net::IpAddr> {
+        self.docker().as_ref()?.bridge_address()
+    }
+
     pub(crate) fn start(&self, start: ContainerStart) {
         // An engine that has gone since leaves the attempt to the next connection, which finds it missing.
         if let Some(docker) = &*self.docker() {

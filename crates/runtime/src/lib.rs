@@ -31,4 +31,4 @@ mod surroundings;
 mod turn;
 pub mod view;
 
-pub use runtime::{Ended, ExecuteOptions, OpenError, RunError, Runtime};
+pub use runtime::{Doors, Ended, ExecuteOptions, OpenError, RunError, Runtime};

@@ -1,13 +1,16 @@
 //! `up`: keeps a project alive, until it is told to leave.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
+use kingtide_runtime::Doors;
+use kingtide_runtime::endpoints::Endpoints;
 use kingtide_runtime::notice::Notice;
 use serde_json::json;
 
 use super::run::launch::{failed, open, options};
 use crate::args::Up;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::plain::Failures;
 use crate::output::style::Style;
 use crate::output::text::plural;
@@ -15,7 +18,11 @@ use crate::output::{json, say};
 use crate::project::{Checked, Place};
 use crate::settings::Settings;
 
-pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
+/// The secret of `--access-key`.
+const SECRET_VARIABLE: &str = "KINGTIDE_SECRET_ACCESS_KEY";
+
+pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
+    let doors = doors(up)?;
     let place = Place::find(settings)?;
     let project = Checked::read(&place)?.usable(settings)?;
     let mut runtime = open(&place)?;
@@ -24,23 +31,65 @@ pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
         style: settings.err,
         is_quiet: settings.quiet,
     };
-    let ready = || {
+    let ready = |endpoints: Option<Endpoints>| {
+        let url = |address: SocketAddr| format!("http://{address}");
+        let sqs = endpoints.as_ref().map(|endpoints| url(endpoints.sqs));
+        let web = endpoints.as_ref().and_then(|endpoints| endpoints.web).map(url);
         let mut out = std::io::stdout().lock();
         let told = if settings.json {
-            json::line(&mut out, &json!({ "up": true, "pid": std::process::id() }))
+            json::line(
+                &mut out,
+                &json!({ "up": true, "pid": std::process::id(), "sqs": sqs, "web": web }),
+            )
         } else {
-            writeln!(out, "kingtide is up")
+            let parts = [("queues at", sqs), ("pages at", web)].into_iter();
+            let parts: Vec<String> = parts
+                .filter_map(|(what, url)| Some(format!("{what} {}", url?)))
+                .collect();
+            writeln!(out, "kingtide is up: {}", parts.join(", "))
         };
         // Whoever waited for the line may have gone; the project is up all the same.
         let _ = told.and_then(|()| out.flush());
     };
     runtime
-        .stay(&project, &options(&project, None)?, &mut |notice| match notice {
-            Notice::Ready => ready(),
-            other => teller.tell(other),
-        })
+        .stay(
+            &project,
+            &options(&project, None)?,
+            &doors,
+            &mut |notice| match notice {
+                Notice::Ready(endpoints) => ready(endpoints),
+                other => teller.tell(other),
+            },
+        )
         .map_err(failed)?;
     Ok(Exit::Done)
+}
+
+/// Where it is to listen, if it may.
+fn doors(up: &Up) -> Outcome<Doors> {
+    if !up.web.ip().is_loopback() {
+        return Err(Failure::usage(format!("`--web {}` is not an address of this machine alone", up.web))
+            .help("pages are read by whoever reaches them: serve them on 127.0.0.1, and let `ssh -L` bring them elsewhere"));
+    }
+    let secret = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty());
+    let access_key = match (&up.access_key, secret) {
+        (None, _) => None,
+        (Some(id), Some(secret)) => Some((id.clone(), secret)),
+        (Some(_), None) => {
+            return Err(Failure::usage("`--access-key` has no secret").help(format!(
+                "put it into the variable {SECRET_VARIABLE}: on the command line everybody on this machine could read it"
+            )));
+        }
+    };
+    if !up.sqs.ip().is_loopback() && access_key.is_none() {
+        return Err(Failure::usage(format!("`--sqs {}` is reached by others too", up.sqs))
+            .help("demand a key with `--access-key ID`, or listen on 127.0.0.1"));
+    }
+    Ok(Doors {
+        sqs: up.sqs,
+        web: Some(up.web),
+        access_key,
+    })
 }
 
 /// Says what happens, a line each.
@@ -79,7 +128,7 @@ impl Teller {
                 let done = plural(counts.done(), "task");
                 Some(format!("{name} {}{why}: {done} done", state.text()))
             }
-            Notice::Progress(_) | Notice::Ready => None,
+            Notice::Progress(_) | Notice::Ready(_) => None,
         };
         if let Some(text) = text {
             say(&text);
