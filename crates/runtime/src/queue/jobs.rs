@@ -9,8 +9,8 @@ use std::sync::Arc;
 use kingtide_core::finding::Severity;
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
-use kingtide_core::project::{Job, Mode};
 use kingtide_core::project::params::{Row, RowCheck};
+use kingtide_core::project::{Job, Mode};
 use rusqlite::params;
 
 use super::deadletter::KINGTIDE;
