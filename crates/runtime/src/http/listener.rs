@@ -5,9 +5,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -186,9 +188,18 @@ async fn serve<S: Service>(
 ) {
     let limits = shop.limits;
     let io = TokioIo::new(Stream::new(tcp, limits.write_patience));
+    let leaving = &AtomicBool::new(false);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let shop = Arc::clone(&shop);
-        async move { Ok::<Answer, Infallible>(answer(&shop, request).await) }
+        async move {
+            let mut answer = answer(&shop, request).await;
+            // Or the caller would send its next request to nobody.
+            if leaving.load(Ordering::Relaxed) {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<Answer, Infallible>(answer)
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -208,6 +219,7 @@ async fn serve<S: Service>(
                 if word == Word::Cut {
                     break;
                 }
+                leaving.store(true, Ordering::Relaxed);
                 connection.as_mut().graceful_shutdown();
                 if told.is_err() {
                     // The listener is gone, and nothing more will be heard.

@@ -8,6 +8,8 @@ mod body;
 mod listener;
 mod origin;
 mod stream;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -70,6 +70,7 @@ codes! {
         InvalidParameterValue "InvalidParameterValueException" "InvalidParameterValue" 400;
         MissingParameter "MissingRequiredParameterException" "MissingParameter" 400;
         InvalidAction "UnknownOperationException" "InvalidAction" 400;
+        MissingAction "MissingActionException" "MissingAction" 400;
         Malformed "SerializationException" "MalformedInput" 400;
         AccessDenied "AccessDeniedException" "AccessDenied" 403;
         MissingAuthenticationToken "MissingAuthenticationTokenException" "MissingAuthenticationToken" 403;

@@ -17,10 +17,7 @@ const SERVICE: &str = "AmazonSQS.";
 pub(super) fn action(target: &[u8]) -> Result<Action, Fault> {
     let target = std::str::from_utf8(target).unwrap_or_default();
     let action = target.strip_prefix(SERVICE).and_then(Action::named);
-    action.ok_or_else(|| {
-        let message = format!("The operation {target:?} is not one of Amazon SQS.");
-        Fault::new(Code::InvalidAction, message)
-    })
+    action.ok_or_else(|| super::unknown_action(target.strip_prefix(SERVICE).unwrap_or(target)))
 }
 
 /// The members of a request. An empty body is an empty object.

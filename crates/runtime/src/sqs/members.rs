@@ -30,6 +30,23 @@ macro_rules! actions {
             pub(super) fn name(self) -> &'static str {
                 match self { $(Action::$name => stringify!($name),)* }
             }
+
+            /// Whether there is more to answer than that it was done.
+            pub(super) fn has_result(self) -> bool {
+                use Action as A;
+                !matches!(
+                    self,
+                    A::AddPermission
+                        | A::ChangeMessageVisibility
+                        | A::DeleteMessage
+                        | A::DeleteQueue
+                        | A::PurgeQueue
+                        | A::RemovePermission
+                        | A::SetQueueAttributes
+                        | A::TagQueue
+                        | A::UntagQueue
+                )
+            }
         }
     };
 }

@@ -11,8 +11,18 @@ pub mod fault;
 mod json;
 mod members;
 pub mod operation;
+mod percent;
+mod query;
 pub mod service;
 pub mod sigv4;
+mod xml;
+
+use fault::{Code, Fault};
+
+fn unknown_action(name: &str) -> Fault {
+    let message = format!("The action {name} is not valid for this endpoint.");
+    Fault::new(Code::InvalidAction, message)
+}
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -15,14 +16,27 @@ use tokio::sync::oneshot;
 
 use super::document::{Remembered, lay_out};
 use super::fault::{Code, Fault};
-use super::members::Action;
+use super::members::{Action, Members};
 use super::operation::{Answer, Caller, Operation};
-use super::{json, sigv4};
-use crate::http::{self, Refusal, Request, Service};
+use super::{json, query, sigv4, xml};
+use crate::http::{self, Limits, Refusal, Request, Service};
 
 const TARGET: &str = "x-amz-target";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+
+/// The largest body that is read: a batch of 1 MiB in which each byte is written as six (`\u003c`, as some encoders write every
+/// `<`), with as much again for attributes' names, receipt handles and what else is around them. A form needs less: three bytes for
+/// one, four where the value is Base64.
+const BODY_BYTES: usize = 7 * 1024 * 1024;
+
+/// What a listener in front of this service should bear.
+pub fn limits() -> Limits {
+    Limits {
+        body_bytes: BODY_BYTES,
+        ..Limits::default()
+    }
+}
 
 /// An operation on its way to whoever performs it.
 #[derive(Debug)]
@@ -127,28 +141,40 @@ impl<F: Fn(Call) + Send + Sync + 'static> Queues<F> {
         })
     }
 
-    fn caller(&self, head: &Parts, _body: &Bytes) -> Result<Caller, Fault> {
-        match &self.policy {
-            Policy::Loopback => Ok(Caller {
-                access_key: sigv4::claimed_access_key(head),
-            }),
-            Policy::Signed(_secret) => Err(Fault::new(Code::AccessDenied, "not yet")),
-        }
+    fn caller(&self, head: &Parts, body: &[u8]) -> Result<Caller, Fault> {
+        let access_key = match &self.policy {
+            Policy::Loopback => sigv4::claimed_access_key(head),
+            Policy::Signed(secret) => Some(sigv4::verify(head, body, SystemTime::now(), secret)?),
+        };
+        Ok(Caller { access_key })
     }
 
-    async fn handle(&self, request: Request) -> Result<(Action, Answer, Remembered, String), Fault> {
-        let Request { head, body, local, .. } = request;
-        let caller = self.caller(&head, &body)?;
-        let target = head.headers.get(TARGET).map(HeaderValue::as_bytes).unwrap_or_default();
-        let action = json::action(target)?;
-        let operation = json::read(&body)?.operation(action, head.uri.path())?;
-        // A long poll does not hold on to the body that asked for it.
-        drop(body);
-        let host = http::authority(&head).map_or_else(|| local.to_string(), |authority| authority.to_string());
-        drop(head);
+    async fn handle(&self, protocol: Protocol, request: Request, request_id: &str) -> Result<Vec<u8>, Fault> {
+        let caller = self.caller(&request.head, &request.body)?;
+        let (action, members) = read(protocol, &request)?;
+        let operation = members.operation(action, request.head.uri.path())?;
+        let host = http::authority(&request.head);
+        let host = host.map_or_else(|| request.local.to_string(), |authority| authority.to_string());
+        // A long poll does not hold on to what asked for it.
+        drop(request);
         let remembered = Remembered::of(&operation);
         let answer = self.perform(caller, operation).await?;
-        Ok((action, answer, remembered, host))
+        let fields = lay_out(action, &answer, &remembered, &host);
+        Ok(match protocol {
+            Protocol::Json(_) => json::write(&fields),
+            Protocol::Query => xml::write(action, &fields, request_id),
+        })
+    }
+}
+
+fn read(protocol: Protocol, request: &Request) -> Result<(Action, Members), Fault> {
+    let Request { head, body, .. } = request;
+    match protocol {
+        Protocol::Json(_) => {
+            let target = head.headers.get(TARGET).map(HeaderValue::as_bytes).unwrap_or_default();
+            Ok((json::action(target)?, json::read(body)?))
+        }
+        Protocol::Query => query::read(head.uri.query().unwrap_or_default().as_bytes(), body),
     }
 }
 
@@ -165,8 +191,14 @@ fn response(protocol: Protocol, request_id: &str, status: StatusCode, body: Vec<
 
 fn fault_response(protocol: Protocol, request_id: &str, fault: &Fault) -> http::Answer {
     let status = StatusCode::from_u16(fault.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json::write_fault(fault);
+    let body = match protocol {
+        Protocol::Json(_) => json::write_fault(fault),
+        Protocol::Query => xml::write_fault(fault, request_id),
+    };
     let mut response = response(protocol, request_id, status, body);
+    if protocol == Protocol::Query {
+        return response;
+    }
     let whose = if fault.is_senders() { "Sender" } else { "Receiver" };
     if let Ok(code) = HeaderValue::from_str(&format!("{};{whose}", fault.code.query())) {
         response.headers_mut().insert(QUERY_ERROR, code);
@@ -174,18 +206,22 @@ fn fault_response(protocol: Protocol, request_id: &str, fault: &Fault) -> http::
     response
 }
 
+/// Somebody only looks whether there is an answer.
+fn is_probe(head: &Parts) -> bool {
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    let names_nothing = || !query::names_an_action(head.uri.query().unwrap_or_default().as_bytes());
+    is_read && matches!(head.uri.path(), "/" | "/healthz") && !head.headers.contains_key(TARGET) && names_nothing()
+}
+
 impl<F: Fn(Call) + Send + Sync + 'static> Service for Queues<F> {
     async fn answer(&self, request: Request) -> http::Answer {
-        if request.head.method == Method::GET && matches!(request.head.uri.path(), "/" | "/healthz") {
+        if is_probe(&request.head) {
             return Response::new(Bytes::from_static(b"ok\n").into());
         }
         let protocol = Protocol::of(&request.head);
         let request_id = self.request_id();
-        match self.handle(request).await {
-            Ok((action, answer, remembered, host)) => {
-                let body = json::write(&lay_out(action, &answer, &remembered, &host));
-                response(protocol, &request_id, StatusCode::OK, body)
-            }
+        match self.handle(protocol, request, &request_id).await {
+            Ok(body) => response(protocol, &request_id, StatusCode::OK, body),
             Err(fault) => fault_response(protocol, &request_id, &fault),
         }
     }

@@ -1,9 +1,9 @@
 //! The wire from outside: real connections to a listener in front of real queues in a database in memory.
 //!
-//! `pump.rs` performs what arrives, `client.rs` is the other end of a connection.
+//! `pump.rs` performs what arrives, `golden/` is every action in both protocols.
 
-mod client;
-mod json;
+mod calls;
+mod golden;
 mod pump;
 
 use std::net::{SocketAddr, TcpListener};
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use self::client::Client;
-use super::service::{Call, Policy, Queues};
+use super::service::{Call, Policy, Queues, limits};
+use crate::http::tests::client::{Client, Reply};
 use crate::http::{Hosts, Limits, Listener, listen};
 
 /// A listener, and what answers behind it.
@@ -25,7 +25,7 @@ struct House {
 impl House {
     /// Everybody is answered, by real queues.
     fn open() -> House {
-        House::with(Policy::Loopback, Limits::default(), pump::start())
+        House::with(Policy::Loopback, limits(), pump::start())
     }
 
     fn with(policy: Policy, limits: Limits, hand_over: impl Fn(Call) + Send + Sync + 'static) -> House {
@@ -53,4 +53,20 @@ impl House {
         let listener = self.listener.take().expect("open");
         self.tokio.block_on(listener.close(patience))
     }
+}
+
+/// Asks in the JSON protocol.
+fn json(client: &mut Client, action: &str, body: &str) -> Reply {
+    let target = format!("AmazonSQS.{action}");
+    let headers = [
+        ("Content-Type", "application/x-amz-json-1.0"),
+        ("X-Amz-Target", target.as_str()),
+    ];
+    client.request("POST /", &headers, body)
+}
+
+/// Asks in the query protocol.
+fn query(client: &mut Client, form: &str) -> Reply {
+    let headers = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
+    client.request("POST /", &headers, form)
 }

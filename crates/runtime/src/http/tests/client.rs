@@ -9,32 +9,32 @@ use serde_json::Value;
 /// Longer than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
 }
 
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 impl Client {
-    pub(super) fn connect(address: SocketAddr) -> Client {
+    pub(crate) fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).expect("connected");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         Client {
@@ -43,12 +43,12 @@ impl Client {
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
     /// One request with a body.
-    pub(super) fn request(&mut self, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn request(&mut self, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut request = format!("{line} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "Host") {
             request.push_str(&format!("Host: {}\r\n", self.address));
@@ -62,17 +62,8 @@ impl Client {
         self.reply().expect("an answer")
     }
 
-    pub(super) fn json(&mut self, action: &str, body: &str) -> Reply {
-        let target = format!("AmazonSQS.{action}");
-        let headers = [
-            ("Content-Type", "application/x-amz-json-1.0"),
-            ("X-Amz-Target", target.as_str()),
-        ];
-        self.request("POST /", &headers, body)
-    }
-
     /// The next answer; an error when the connection was closed instead.
-    pub(super) fn reply(&mut self) -> io::Result<Reply> {
+    pub(crate) fn reply(&mut self) -> io::Result<Reply> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -99,7 +90,7 @@ impl Client {
     }
 
     /// Whether the other end has closed the connection, or closes it now.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok(bytes) if bytes.is_empty())
     }
 }
