@@ -125,8 +125,6 @@ async fn accept<S: Service>(
     mut heard: watch::Receiver<Word>,
 ) {
     loop {
-        // Subscribed before the knock, so that no word is missed in between.
-        let for_it = word.subscribe();
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = closing(&mut heard) => return,
@@ -144,6 +142,11 @@ async fn accept<S: Service>(
             place = place(&places, &word) => place,
             () = closing(&mut heard) => return,
         };
+        // From here on it hears every word; what made room for it is not meant for it.
+        let for_it = word.subscribe();
+        if is_closing(&for_it) {
+            return;
+        }
         // Only slower without.
         let _ = tcp.set_nodelay(true);
         tokio::spawn(serve(tcp, Arc::clone(&shop), place, for_it));
@@ -164,6 +167,10 @@ async fn place(places: &Arc<Semaphore>, word: &watch::Sender<Word>) -> OwnedSema
     });
     let place = Arc::clone(places).acquire_owned().await;
     place.expect("the places are never closed")
+}
+
+fn is_closing(heard: &watch::Receiver<Word>) -> bool {
+    !matches!(*heard.borrow(), Word::MakeRoom(_))
 }
 
 async fn closing(heard: &mut watch::Receiver<Word>) {
@@ -189,12 +196,13 @@ async fn serve<S: Service>(
     let limits = shop.limits;
     let io = TokioIo::new(Stream::new(tcp, limits.write_patience));
     let leaving = &AtomicBool::new(false);
+    let word = &heard.clone();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let shop = Arc::clone(&shop);
         async move {
             let mut answer = answer(&shop, request).await;
             // Or the caller would send its next request to nobody.
-            if leaving.load(Ordering::Relaxed) {
+            if leaving.load(Ordering::Relaxed) || is_closing(word) {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }

@@ -4,11 +4,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::document::{Field, Value};
 use super::fault::{Code, Fault};
-use super::members::{Action, Blob, Item, Items, MOST_ENTRIES, Members, Number};
+use super::members::{Action, Blob, Item, Items, MOST_ENTRIES, Members, Number, Value as Attribute};
 
 /// What every target of ours begins with.
 const SERVICE: &str = "AmazonSQS.";
@@ -98,6 +99,34 @@ fn value(to: &mut Vec<u8>, value: &Value<'_>) {
         }
     }
 }
+
+/// Reads structures from objects alone; what serde derives would take a list of the values as well.
+macro_rules! structures {
+    ($($name:ident)*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                struct Structure;
+
+                impl<'de> Visitor<'de> for Structure {
+                    type Value = $name;
+
+                    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        to.write_str("a structure")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<$name, A::Error> {
+                        // The derived one, which stands beside the trait.
+                        $name::deserialize(MapAccessDeserializer::new(members))
+                    }
+                }
+
+                from.deserialize_map(Structure)
+            }
+        }
+    )*};
+}
+
+structures! { Members Item Attribute }
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Number, D::Error> {

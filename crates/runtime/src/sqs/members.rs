@@ -68,7 +68,7 @@ pub(super) struct Blob(pub(super) Vec<u8>);
 
 /// An attribute of a message. Lists of values are reserved by SQS and not implemented, there as here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "PascalCase", default, expecting = "a structure")]
+#[serde(rename_all = "PascalCase", default, remote = "Self")]
 pub(super) struct Value {
     pub(super) data_type: Option<String>,
     pub(super) string_value: Option<String>,
@@ -77,7 +77,7 @@ pub(super) struct Value {
 
 /// A member of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "PascalCase", default, expecting = "a structure")]
+#[serde(rename_all = "PascalCase", default, remote = "Self")]
 pub(super) struct Item {
     pub(super) id: Option<String>,
     pub(super) receipt_handle: Option<String>,
@@ -95,7 +95,7 @@ pub(super) struct Items(pub(super) Vec<Item>);
 
 /// Everything that any action takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "PascalCase", default, expecting = "a structure")]
+#[serde(rename_all = "PascalCase", default, remote = "Self")]
 pub(super) struct Members {
     pub(super) queue_url: Option<String>,
     pub(super) queue_name: Option<String>,

@@ -3,6 +3,7 @@
 //! `pump.rs` performs what arrives, `golden/` is every action in both protocols.
 
 mod calls;
+mod fuzz;
 mod golden;
 mod pump;
 
