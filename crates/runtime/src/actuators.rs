@@ -182,6 +182,12 @@ impl Actuators {
         requests
     }
 
+    /// An instance and everything of it is gone.
+    pub(crate) fn forget_instance(&mut self, instance: InstanceId) {
+        self.keys.revoke(instance);
+        self.instances.remove(&instance);
+    }
+
     /// Names of attempts for the keeper and for the engine of containers. Whose one is of a run that is not open here is not
     /// known: both are told, and one of them ignores it.
     fn by_host(&self, attempts: &[AttemptId]) -> (Vec<String>, Vec<String>) {

@@ -9,6 +9,7 @@ use kingtide_exec::wire::Report;
 use crate::control::Wish;
 use crate::docker::{Held, Told};
 use crate::runtime::RunError;
+use crate::sqs::Call;
 use crate::surroundings::Prepared;
 
 /// The most that one transaction takes in.
@@ -21,6 +22,8 @@ pub(crate) enum Inbound {
     Reports(u64, Vec<Report>),
     /// That keeper's connection is gone.
     KeeperGone(u64),
+    /// Asked of the queues.
+    Call(Box<Call>),
     /// The engine of containers answers, and holds this.
     DockerFound(Held),
     /// What it says.

@@ -6,6 +6,7 @@ pub mod collect;
 mod containers;
 pub mod control;
 pub mod docker;
+pub mod endpoints;
 pub mod http;
 mod inbox;
 mod keeper;

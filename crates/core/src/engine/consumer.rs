@@ -299,7 +299,7 @@ impl Engine {
     }
 
     /// Whether no instance of any consumer is left.
-    pub(super) fn is_unmanned(&self) -> bool {
+    pub fn is_unmanned(&self) -> bool {
         self.consumers.values().all(|consumer| consumer.instances.is_empty())
     }
 

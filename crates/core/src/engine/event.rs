@@ -78,6 +78,8 @@ pub enum Event {
         run: RunId,
         late: bool,
     },
+    /// What waits in this run was purged; what runs goes on, and is the last of it.
+    Purged(RunId),
     /// Start nothing new; what runs goes on.
     Drain,
     /// End what runs; its messages go back.

@@ -140,6 +140,7 @@ impl Engine {
                 self.hosts.remove(&host);
             }
             Event::Cancel { run, late } => self.cancel(now, run, late, &mut step),
+            Event::Purged(run) => self.end_run(now, run, run::Ending::Purged, &mut step),
             Event::Drain => self.drain(&mut step),
             Event::Release => self.release(&mut step),
             Event::Tick => {}

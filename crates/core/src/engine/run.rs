@@ -47,6 +47,8 @@ pub(super) enum Ending {
     Late,
     /// Its consumer never receives anything.
     Hopeless,
+    /// What waited in it was purged.
+    Purged,
 }
 
 impl Run {
@@ -92,6 +94,7 @@ impl Run {
                 )),
             ),
             Some(Ending::Late) => (RunState::Failed, true, Some(too_many)),
+            Some(Ending::Purged) => (RunState::Cancelled, false, Some("its queue was purged".to_owned())),
             Some(Ending::Hopeless) => (
                 RunState::Failed,
                 false,
@@ -225,6 +228,9 @@ impl Engine {
         run.blocked = None;
         let pools = self.pools.keys().filter(|pool| pool.run == id);
         step.effects.extend(pools.map(|pool| Effect::Withdraw { pool: *pool }));
+        if ending == Ending::Purged {
+            return;
+        }
         self.dismiss_holders(id, step);
         let attempts = self.leased_attempts(|run| run == id);
         if !attempts.is_empty() {

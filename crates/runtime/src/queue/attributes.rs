@@ -190,7 +190,9 @@ impl Queues<'_> {
         changed.modified_at = self.now.0;
         let changed = self.rewrite(changed)?;
         if changed.fifo && changed.delay_s != queue.delay_s {
-            // Unlike that of a standard queue, the delay of a FIFO queue also counts for what was sent before.
+            // Unlike that of a standard queue, the delay of a FIFO queue also counts for what was sent before and is not
+            // yet visible.
+            self.promote(&queue, usize::MAX)?;
             self.execute(
                 "UPDATE letter SET visible_at = sent_at + ?2 WHERE box = ?1 AND state = 'delayed'",
                 params![changed.holding, changed.delay_s * 1000],

@@ -19,19 +19,21 @@ impl Queues<'_> {
             return Err(missing("ReceiptHandle").into());
         }
         let receipt = Receipt::read(queue, handle)?;
-        let sql = "SELECT box, receipt, visible_at, state = 'in_flight', group_id, run, seq FROM letter WHERE id = ?1";
+        let sql = "SELECT box, receipt, visible_at, state = 'in_flight', sent_at, group_id, run, seq FROM letter
+                   WHERE id = ?1";
         let mut statement = self.rows.prepare_cached(sql)?;
         let found = statement.query_row([receipt.letter], |row| {
-            let task = task_of(row.get(5)?, row.get(6)?);
-            let current = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?);
-            Ok((row.get::<_, i64>(0)?, current, row.get::<_, Option<String>>(4)?, task))
+            let task = task_of(row.get(6)?, row.get(7)?);
+            let times = (row.get::<_, i64>(2)?, row.get::<_, bool>(3)?, row.get::<_, i64>(4)?);
+            Ok((row.get(0)?, row.get(1)?, times, row.get::<_, Option<String>>(5)?, task))
         });
-        let found = found.optional()?;
+        let found: Option<(i64, i64, _, _, _)> = found.optional()?;
         drop(statement);
-        let Some((_, (number, visible_at, in_flight), group, task)) =
-            found.filter(|(holding, ..)| *holding == queue.holding)
-        else {
-            // It was deleted before, has expired, or was moved or purged.
+        // It may have been deleted before, moved or purged, or be too old and not yet taken away.
+        let found = found.filter(|(holding, _, (visible_at, _, sent_at), ..)| {
+            *holding == queue.holding && (*visible_at > self.now.0 || !queue.has_expired(*sent_at, self.now))
+        });
+        let Some((_, number, (visible_at, in_flight, _), group, task)) = found else {
             return Ok(());
         };
         let is_current = number == receipt.number && in_flight && visible_at > self.now.0;

@@ -96,10 +96,9 @@ impl Queues<'_> {
     /// Deletes a queue with all that is in it. A job's own comes back at once, empty and with nothing set.
     pub(super) fn delete_queue(&mut self, name: &str) -> Result<(), Refusal> {
         let queue = self.require(name)?;
-        self.empty(&queue)?;
-        let queue = self.require(name)?;
         if queue.job.as_ref().is_some_and(|job| self.jobs.contains_key(job)) {
-            let mut fresh = Queue::clone(&queue);
+            self.empty(&queue)?;
+            let mut fresh = Queue::clone(&*self.require(name)?);
             (fresh.given, fresh.tags) = (BTreeMap::new(), BTreeMap::new());
             fresh.modified_at = self.now.0;
             self.rewrite(fresh)?;

@@ -33,19 +33,24 @@ impl Queues<'_> {
             return Err(wrong("VisibilityTimeout must be an integer between 0 and 43200."));
         }
         let receipt = Receipt::read(queue, handle)?;
-        let sql = "SELECT box, receipt, visible_at, received_at, group_id, run, seq FROM letter WHERE id = ?1";
+        let sql = "SELECT box, receipt, visible_at, received_at, sent_at, group_id, run, seq FROM letter WHERE id = ?1";
         let mut statement = self.rows.prepare_cached(sql)?;
         let found = statement.query_row([receipt.letter], |row| {
-            let task = task_of(row.get(5)?, row.get(6)?);
-            let times = (row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?);
-            Ok((row.get(0)?, row.get(1)?, times, row.get::<_, Option<String>>(4)?, task))
+            let task = task_of(row.get(6)?, row.get(7)?);
+            let times = (
+                row.get::<_, i64>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+                row.get::<_, i64>(4)?,
+            );
+            Ok((row.get(0)?, row.get(1)?, times, row.get::<_, Option<String>>(5)?, task))
         });
-        let found = found.optional()?;
+        let found: Option<(i64, i64, _, _, _)> = found.optional()?;
         drop(statement);
-        let is_current = |holding: &i64, number: &i64| *holding == queue.holding && *number == receipt.number;
-        let Some((_, _, (visible_at, received_at), group, task)) =
-            found.filter(|(holding, number, ..)| is_current(holding, number))
-        else {
+        let found = found.filter(|(holding, number, (visible_at, _, sent_at), ..)| {
+            let is_there = *visible_at > self.now.0 || !queue.has_expired(*sent_at, self.now);
+            *holding == queue.holding && *number == receipt.number && is_there
+        });
+        let Some((_, _, (visible_at, received_at, _), group, task)) = found else {
             return Err(invalid(format!(
                 "Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not \
                  available for visibility timeout change."

@@ -18,7 +18,7 @@ use super::document::{Remembered, lay_out};
 use super::fault::{Code, Fault};
 use super::members::{Action, Members};
 use super::operation::{Answer, Caller, Operation};
-use super::{json, query, sigv4, xml};
+use super::{Call, json, query, sigv4, xml};
 use crate::http::{self, Limits, Refusal, Request, Service};
 
 const TARGET: &str = "x-amz-target";
@@ -36,15 +36,6 @@ pub fn limits() -> Limits {
         body_bytes: BODY_BYTES,
         ..Limits::default()
     }
-}
-
-/// An operation on its way to whoever performs it.
-#[derive(Debug)]
-pub struct Call {
-    pub caller: Caller,
-    pub operation: Operation,
-    /// Closed when the caller has hung up. One that is dropped unsaid is answered with `ServiceUnavailable`.
-    pub reply: oneshot::Sender<Result<Answer, Fault>>,
 }
 
 /// Who is answered.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kingtide_core::engine::Event;
-use kingtide_core::engine::event::Host;
+use kingtide_core::engine::event::{Host, OpenConsumer};
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Mode, Program};
 
@@ -18,7 +18,7 @@ use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{RunError, now};
 use crate::store::NewRun;
-use crate::surroundings;
+use crate::{keys, surroundings};
 
 /// Whether what a job's attempts need is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl<'a> Turn<'a> {
         };
         open.host = host(job);
         self.make_folders(job, run)?;
+        if job.mode == Mode::Consumer {
+            let batch = self.store.begin()?;
+            self.calls.post(&batch, now(), &self.project.jobs, &job.name, run)?;
+            batch.commit()?;
+        }
         open.ready = self.prepare(job, observe)?;
         self.gauges.insert(run, Gauge::new(run, &title, open.counts, now()));
         self.actuators.contexts.insert(
@@ -58,6 +63,36 @@ impl<'a> Turn<'a> {
             total: open.counts.total,
         });
         Ok(Some(Event::RunOpened(Box::new(open))))
+    }
+
+    /// Takes up a job whose program reads the queue itself: the event that opens it, with the instances that an earlier runtime
+    /// left running.
+    pub(super) fn open_consumer(&mut self, job: &Job, observe: &mut dyn FnMut(Notice)) -> Result<Event, RunError> {
+        let host = match job.program {
+            Program::Process => Host::Keeper,
+            Program::Container(_) => Host::Docker,
+        };
+        make(&self.layout.consumer_logs(&job.name))?;
+        self.actuators.consumers.insert(job.name.clone(), (job.clone(), host));
+        let mut instances = Vec::new();
+        for instance in self.store.instances(&job.name)? {
+            let held = self.store.held(&keys::access_key(instance))?;
+            for task in &held {
+                self.calls.know_holder(*task, instance);
+            }
+            self.calls.admit(instance);
+            self.actuators.keys.admit(instance);
+            self.actuators.instances.insert(instance, host);
+            instances.push((instance, held));
+        }
+        let ready = self.prepare(job, observe)?;
+        Ok(Event::ConsumerOpened(Box::new(OpenConsumer {
+            job: job.clone(),
+            host,
+            ready,
+            instances,
+            next: self.store.next_instance()?,
+        })))
     }
 
     /// Makes a job ready, or begins to; whether it is.
@@ -114,6 +149,7 @@ impl<'a> Turn<'a> {
                 let runs = self.actuators.contexts.iter();
                 let runs = runs.filter(|(_, context)| context.job.name == job);
                 events.extend(runs.map(|(run, _)| Event::Ready(*run)));
+                events.push(Event::ConsumerReady(job.to_owned()));
             }
             Err(error) if self.stays => {
                 self.preparations.remove(job);

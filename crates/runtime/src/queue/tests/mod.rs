@@ -1,6 +1,14 @@
 //! The queues against a database in memory, with a clock that the test moves.
 
+mod attributes;
+mod deadletter;
+mod fifo;
+mod jobs;
+mod lifecycle;
+mod model;
+mod moves;
 mod receive;
+mod send;
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,9 @@ use serde_json::json as value;
 
 use super::{House, json, query};
 use crate::http::tests::client::Reply;
+use crate::sqs::Call;
 use crate::sqs::operation::{Answer, Operation};
-use crate::sqs::service::{Call, Policy, limits};
+use crate::sqs::service::{Policy, limits};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

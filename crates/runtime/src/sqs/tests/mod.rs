@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::service::{Call, Policy, Queues, limits};
+use super::Call;
+use super::service::{Policy, Queues, limits};
 use crate::http::tests::client::{Client, Reply};
 use crate::http::{Hosts, Limits, Listener, listen};
 

@@ -8,8 +8,8 @@ use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
 use crate::queue::{Desk, Outcome, Queues};
+use crate::sqs::Call;
 use crate::sqs::operation::Answer;
-use crate::sqs::service::Call;
 use crate::store::MIGRATIONS;
 
 /// Starts it; it ends when nobody can call any more.

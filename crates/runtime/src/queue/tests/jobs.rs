@@ -1,0 +1,453 @@
+//! Queues of jobs: what is sent there is a task, in both modes.
+
+use kingtide_core::id::{RunId, TaskId};
+
+use super::*;
+
+const CONSUMER: &str = "mode = \"consumer\"";
+
+fn in_run(run: i64, seq: i64) -> TaskId {
+    RunId(run).task(seq)
+}
+
+fn arrived(run: i64, seq: i64, opened: bool) -> Note {
+    Note::Arrived {
+        job: "retrain".to_owned(),
+        task: in_run(run, seq),
+        opened,
+    }
+}
+
+fn tasks(house: &House) -> Vec<(i64, i64, String, String)> {
+    let sql = "SELECT run, seq, state, body FROM task JOIN message USING (run, seq) ORDER BY run, seq";
+    let mut statement = house.rows.prepare(sql).expect("SQL");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    rows.expect("read").collect::<Result<_, _>>().expect("read")
+}
+
+fn peek(house: &House, queue: &str) -> Vec<crate::queue::Peeked> {
+    crate::queue::peek(&house.rows, queue, 0, 100)
+        .expect("read")
+        .expect("there is one")
+}
+
+const BOS: &str = r#"{"dest":"BOS"}"#;
+const LAX: &str = r#"{"dest": "LAX", "depth": 4}"#;
+
+#[test]
+fn in_task_mode_a_message_is_a_task_at_once() {
+    let mut house = House::with_job("");
+    let sent = house.send("retrain", BOS);
+    house.send("retrain", LAX);
+    assert!(house.durable);
+    assert_eq!(house.notes(), [arrived(1, 1, true), arrived(1, 2, false)]);
+    let waiting = |seq, body: &str| (1, seq, "waiting".to_owned(), body.to_owned());
+    assert_eq!(tasks(&house), [waiting(1, BOS), waiting(2, LAX)]);
+    assert_eq!(
+        house.scalar::<String>("SELECT message_id FROM message WHERE seq = 1"),
+        sent.message_id
+    );
+    assert_eq!(house.scalar::<i64>("SELECT total FROM run WHERE intake = 1"), 2);
+    assert_eq!(house.receive("retrain"), [], "Kingtide was quicker");
+    let long = Receive {
+        wait: Some(5),
+        ..receive("retrain")
+    };
+    let found = house.try_perform(&Operation::ReceiveMessage(long));
+    assert!(matches!(found, Ok(Outcome::Empty { .. })), "{found:?}");
+    assert_eq!(house.counts("retrain"), (2, 0, 0));
+}
+
+#[test]
+fn a_run_that_is_over_or_takes_no_more_is_followed_by_another() {
+    let mut house = House::with_job("");
+    house.send("retrain", BOS);
+    house
+        .rows
+        .execute_batch("UPDATE run SET state = 'succeeded' WHERE id = 1")
+        .expect("written");
+    house.send("retrain", BOS);
+    house
+        .rows
+        .execute_batch("UPDATE run SET intake = 0 WHERE id = 2")
+        .expect("written");
+    house.send("retrain", BOS);
+    let opened = [arrived(1, 1, true), arrived(2, 1, true), arrived(3, 1, true)];
+    assert_eq!(house.notes(), opened);
+}
+
+#[test]
+fn counts_of_a_job_in_task_mode_are_those_of_its_tasks() {
+    let mut house = House::with_job("");
+    for _ in 0..5 {
+        house.send("retrain", BOS);
+    }
+    let later = START.0 + 5000;
+    let sql = format!(
+        "UPDATE task SET state = 'leased' WHERE seq = 1;
+         UPDATE task SET visible_at = {later} WHERE seq IN (2, 3);
+         UPDATE task SET state = 'succeeded' WHERE seq = 4;
+         UPDATE run SET succeeded = 1;"
+    );
+    house.rows.execute_batch(&sql).expect("written");
+    let delayed = Send {
+        delay: Some(60),
+        ..message(BOS)
+    };
+    house.send_as("retrain", delayed);
+    assert_eq!(house.counts("retrain"), (1, 1, 3));
+    house.pass(5);
+    assert_eq!(house.counts("retrain"), (3, 1, 1));
+    assert_eq!(
+        house.attribute("retrain", "ApproximateNumberOfMessages").as_deref(),
+        Some("3")
+    );
+}
+
+#[test]
+fn a_delayed_message_becomes_a_task_when_it_is_due() {
+    let mut house = House::with_job("");
+    let delayed = Send {
+        delay: Some(60),
+        ..message(BOS)
+    };
+    let sent = house.send_as("retrain", delayed);
+    assert_eq!(house.notes(), []);
+    assert_eq!(house.counts("retrain"), (0, 0, 1));
+    let next = house.with(|queues| queues.next_due(&[])).expect("read");
+    assert_eq!(next, Some(Timestamp(START.0 + 60_000)));
+    house.pass(60);
+    house.with(|queues| queues.due(&[])).expect("done");
+    assert_eq!(house.notes(), [arrived(1, 1, true)]);
+    assert_eq!(house.counts("retrain"), (1, 0, 0));
+    assert_eq!(
+        house.scalar::<String>("SELECT message_id FROM message"),
+        sent.message_id
+    );
+    assert_eq!(house.with(|queues| queues.next_due(&[])).expect("read"), None);
+}
+
+#[test]
+fn what_the_job_cannot_run_goes_to_the_dead_letters_with_a_reason() {
+    let mut house = House::with_job("");
+    for body in ["hello", "[1]", r#"{"destination":"BOS"}"#, r#"{"dest":"BOS","run":1}"#] {
+        house.send("retrain", body);
+    }
+    let delayed = Send {
+        delay: Some(1),
+        ..message("later")
+    };
+    house.send_as("retrain", delayed);
+    house.pass(1);
+    house.with(|queues| queues.due(&[])).expect("done");
+    assert_eq!(house.notes(), []);
+    assert_eq!(tasks(&house), []);
+    assert_eq!(house.counts("retrain-dlq"), (5, 0, 0));
+    let reasons: Vec<String> = peek(&house, "retrain-dlq")
+        .into_iter()
+        .filter_map(|dead| dead.reason)
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "the body is not a JSON object",
+            "the body is not a JSON object",
+            "nothing fills the placeholder `{dest}`: the message has no parameter `dest`",
+            "`run` is a name of Kingtide's own: the message has a parameter called so",
+            "the body is not a JSON object",
+        ]
+    );
+    let dead = house.receive("retrain-dlq");
+    assert_eq!(dead[0].body, "hello");
+    assert_eq!(dead[0].system["DeadLetterQueueSourceArn"], arn("retrain"));
+}
+
+#[test]
+fn what_is_known_of_durations_orders_what_is_sent() {
+    let mut house = House::with_job("");
+    let key = kingtide_core::message::Message::parse(BOS).expect("an object").key();
+    let sql = "INSERT INTO duration (job, key, milliseconds) VALUES ('retrain', ?1, 100), ('retrain', 1, 300)";
+    house.rows.execute(sql, [key]).expect("written");
+    house.send("retrain", BOS);
+    house.send("retrain", LAX);
+    assert_eq!(house.scalar::<i64>("SELECT predicted FROM task WHERE seq = 1"), 100);
+    assert_eq!(house.scalar::<i64>("SELECT predicted FROM task WHERE seq = 2"), 200);
+}
+
+#[test]
+fn a_task_that_failed_lies_among_the_dead_letters_once() {
+    let mut house = House::with_job("");
+    let sent = house.send("retrain", BOS);
+    for _ in 0..2 {
+        house
+            .with(|queues| queues.bury("retrain", in_run(1, 1), "exit code 1"))
+            .expect("buried");
+    }
+    let dead = peek(&house, "retrain-dlq");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].message_id, sent.message_id);
+    assert_eq!(
+        (dead[0].body.as_str(), dead[0].reason.as_deref()),
+        (BOS, Some("exit code 1"))
+    );
+    assert_eq!(
+        (dead[0].task, dead[0].source.as_deref()),
+        (Some(in_run(1, 1)), Some("retrain"))
+    );
+    assert_eq!(house.bodies("retrain-dlq"), [BOS]);
+}
+
+#[test]
+fn a_dead_letter_put_back_is_a_task_again_under_its_old_name() {
+    let mut house = House::with_job("");
+    let sent = house.send("retrain", BOS);
+    house.send("retrain", LAX);
+    for seq in 1..=2 {
+        house
+            .with(|queues| queues.bury("retrain", in_run(1, seq), "exit code 1"))
+            .expect("buried");
+    }
+    house.notes.clear();
+    let chosen = std::slice::from_ref(&sent.message_id);
+    let put = house
+        .with(|queues| queues.put_back_chosen("retrain-dlq", chosen))
+        .expect("put back");
+    assert_eq!(put, 1);
+    assert_eq!(house.notes(), [arrived(1, 3, false)]);
+    assert_eq!(
+        house.scalar::<String>("SELECT message_id FROM message WHERE seq = 3"),
+        sent.message_id
+    );
+    assert_eq!(house.scalar::<String>("SELECT body FROM message WHERE seq = 3"), BOS);
+    assert_eq!(house.counts("retrain-dlq"), (1, 0, 0));
+    let source = arn("retrain-dlq");
+    house.perform(&Operation::StartMessageMoveTask {
+        source,
+        destination: None,
+        rate: None,
+    });
+    house.with(|queues| queues.due(&[])).expect("done");
+    assert_eq!(house.notes(), [arrived(1, 4, false)]);
+    assert_eq!(house.counts("retrain-dlq"), (0, 0, 0));
+}
+
+#[test]
+fn in_consumer_mode_the_task_follows_its_letter() {
+    let mut house = House::with_job(CONSUMER);
+    let sent = house.send("retrain", "any text will do");
+    house.send("retrain", BOS);
+    assert_eq!(house.notes(), [arrived(1, 1, true), arrived(1, 2, false)]);
+    assert_eq!(house.counts("retrain"), (2, 0, 0));
+    assert_eq!(house.scalar::<i64>("SELECT count(*) FROM letter WHERE body IS NULL"), 2);
+    house.caller.access_key = Some("KEY1".to_owned());
+    let received = house.receive("retrain");
+    assert_eq!(received[0].body, "any text will do");
+    assert_eq!(received[0].message_id, sent.message_id);
+    let note = |seq| Note::Received {
+        job: "retrain".to_owned(),
+        task: in_run(1, seq),
+        holder: Some("KEY1".to_owned()),
+        receives: 1,
+    };
+    assert_eq!(house.notes(), [note(1), note(2)]);
+    assert_eq!(house.with(|queues| queues.held_by("KEY1")).expect("read"), 2);
+    house.delete("retrain", &received[0].receipt);
+    let job = || "retrain".to_owned();
+    let deleted = Note::Deleted {
+        job: job(),
+        task: in_run(1, 1),
+    };
+    assert_eq!(house.notes(), [deleted]);
+    house.perform(&visibility("retrain", &received[1].receipt, 0));
+    let returned = |why: &str| Note::Returned {
+        job: job(),
+        task: in_run(1, 2),
+        why: why.to_owned(),
+    };
+    assert_eq!(house.notes(), [returned("its consumer gave it back")]);
+    assert_eq!(house.with(|queues| queues.held_by("KEY1")).expect("read"), 0);
+}
+
+#[test]
+fn a_consumers_message_that_expires_returns_and_dies_after_its_retries() {
+    let mut house = House::with_job(&format!("{CONSUMER}\nretries = 1\nheartbeat = false"));
+    house.send("retrain", BOS);
+    assert_eq!(
+        house.attribute("retrain", "RedrivePolicy"),
+        Some(format!(
+            r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":2}}"#,
+            arn("retrain-dlq")
+        ))
+    );
+    house.receive("retrain");
+    house.pass(30);
+    house.notes.clear();
+    house.receive("retrain");
+    let notes = house.notes();
+    assert!(
+        matches!(&notes[..], [Note::Returned { why, .. }, Note::Received { receives: 2, .. }]
+            if why == "its visibility timeout expired"),
+        "{notes:?}"
+    );
+    house.pass(30);
+    assert_eq!(house.receive("retrain"), []);
+    let reason = "received 2 times and not deleted".to_owned();
+    let buried = Note::Buried {
+        job: "retrain".to_owned(),
+        task: in_run(1, 1),
+        reason: reason.clone(),
+    };
+    assert_eq!(house.notes().last(), Some(&buried));
+    let dead = peek(&house, "retrain-dlq");
+    assert_eq!(
+        (dead[0].task, dead[0].reason.as_ref()),
+        (Some(in_run(1, 1)), Some(&reason))
+    );
+    assert_eq!(dead[0].body, BOS);
+    // It is buried already, whoever says so again.
+    house
+        .with(|queues| queues.bury("retrain", in_run(1, 1), "again"))
+        .expect("buried");
+    assert_eq!(house.counts("retrain-dlq"), (1, 0, 0));
+}
+
+#[test]
+fn a_living_instance_keeps_what_it_holds_and_a_dead_one_does_not() {
+    let mut house = House::with_job(CONSUMER);
+    house.send("retrain", BOS);
+    house.desk.admit_holder("KEY1");
+    house.caller.access_key = Some("KEY1".to_owned());
+    let receipt = house.receive("retrain")[0].receipt.clone();
+    for _ in 0..50 {
+        house.pass(1000);
+        assert_eq!(house.receive("retrain"), []);
+        assert_eq!(house.counts("retrain"), (0, 1, 0));
+    }
+    house.notes.clear();
+    house.with(|queues| queues.release_holder("KEY1")).expect("released");
+    let notes = house.notes();
+    assert!(
+        matches!(&notes[..], [Note::Returned { why, .. }] if why == "its consumer ended"),
+        "{notes:?}"
+    );
+    assert_eq!(house.counts("retrain"), (1, 0, 0));
+    house.delete("retrain", &receipt);
+}
+
+#[test]
+fn a_consumer_that_minds_the_time_itself_is_left_to_it() {
+    let mut house = House::with_job(CONSUMER);
+    house.send("retrain", BOS);
+    house.desk.admit_holder("KEY1");
+    house.caller.access_key = Some("KEY1".to_owned());
+    let receipt = house.receive("retrain")[0].receipt.clone();
+    house.perform(&visibility("retrain", &receipt, 10));
+    house.pass(10);
+    assert_eq!(house.counts("retrain"), (1, 0, 0));
+}
+
+#[test]
+fn a_run_of_a_consumer_is_posted_to_its_queue_and_withdrawn() {
+    let mut house = House::with_job(CONSUMER);
+    let sql = "INSERT INTO run (job, state, source, created_at, total) VALUES ('retrain', 'open', 'params', 0, 3);
+               INSERT INTO message (run, seq, body) VALUES (1, 1, 'a'), (1, 2, 'b'), (1, 3, 'c');
+               INSERT INTO task (run, seq, state, key, predicted)
+               VALUES (1, 1, 'waiting', 0, 5), (1, 2, 'waiting', 0, 9), (1, 3, 'succeeded', 0, 0);";
+    house.rows.execute_batch(sql).expect("written");
+    assert_eq!(
+        house.with(|queues| queues.post("retrain", RunId(1))).expect("posted"),
+        2
+    );
+    assert_eq!(
+        house.with(|queues| queues.post("retrain", RunId(1))).expect("posted"),
+        0
+    );
+    let received = house.receive("retrain");
+    let bodies: Vec<&str> = received.iter().map(|received| received.body.as_str()).collect();
+    assert_eq!(bodies, ["b", "a"], "the longest first");
+    assert_eq!(received[0].message_id.len(), 36);
+    house
+        .with(|queues| queues.withdraw("retrain", RunId(1)))
+        .expect("withdrawn");
+    assert_eq!(house.counts("retrain"), (0, 0, 0));
+}
+
+#[test]
+fn a_purge_tells_what_was_in_the_queue() {
+    let purge = Operation::PurgeQueue {
+        queue: "retrain".to_owned(),
+    };
+    let mut house = House::with_job(CONSUMER);
+    house.send("retrain", BOS);
+    house.notes.clear();
+    house.perform(&purge);
+    let job = || "retrain".to_owned();
+    let discarded = Note::Discarded {
+        job: job(),
+        task: in_run(1, 1),
+    };
+    assert_eq!(house.notes(), [discarded]);
+    assert_eq!(house.counts("retrain"), (0, 0, 0));
+
+    let mut house = House::with_job("");
+    let delayed = Send {
+        delay: Some(60),
+        ..message(BOS)
+    };
+    house.send_as("retrain", delayed);
+    house.perform(&purge);
+    assert_eq!(house.notes(), [Note::Purged { job: job() }]);
+    assert_eq!(house.counts("retrain"), (0, 0, 0));
+}
+
+#[test]
+fn a_job_takes_over_an_ordinary_queue_and_leaves_one() {
+    let mut house = House::new();
+    house.create("retrain", &[]);
+    house.send("retrain", BOS);
+    house.receive("retrain");
+    house.send("retrain", LAX);
+    house.set_job(CONSUMER);
+    assert_eq!(house.notes(), [arrived(1, 1, true), arrived(1, 2, false)]);
+    assert_eq!(house.counts("retrain"), (1, 1, 0));
+    house.pass(30);
+    // In task mode the engine leases the tasks, and nobody else.
+    house.set_job("");
+    assert_eq!(house.counts("retrain"), (2, 0, 0));
+    assert_eq!(house.scalar::<i64>("SELECT count(*) FROM letter"), 0);
+    house.jobs.clear();
+    house.with(|queues| queues.ensure_job_queues()).expect("made");
+    house.send("retrain", "hello");
+    assert_eq!(house.bodies("retrain"), ["hello"]);
+    assert_eq!(house.attribute("retrain", "RedrivePolicy"), None);
+}
+
+#[test]
+fn what_is_in_an_ordinary_queue_becomes_tasks_of_a_job_in_task_mode() {
+    let mut house = House::new();
+    house.create("retrain", &[]);
+    house.send("retrain", BOS);
+    house.send("retrain", "no object");
+    house.set_job("");
+    assert_eq!(house.with(|queues| queues.next_due(&[])).expect("read"), Some(START));
+    house.with(|queues| queues.due(&[])).expect("done");
+    assert_eq!(house.notes(), [arrived(1, 1, true)]);
+    assert_eq!(house.counts("retrain-dlq"), (1, 0, 0));
+}
+
+#[test]
+fn a_jobs_queue_takes_attributes_and_cannot_be_lost() {
+    let mut house = House::with_job(CONSUMER);
+    house.create("retrain", &[("VisibilityTimeout", "600")]);
+    assert_eq!(house.attribute("retrain", "VisibilityTimeout").as_deref(), Some("600"));
+    house.send("retrain", BOS);
+    house.perform(&Operation::DeleteQueue {
+        queue: "retrain".to_owned(),
+    });
+    assert_eq!(house.counts("retrain"), (0, 0, 0));
+    assert_eq!(house.attribute("retrain", "VisibilityTimeout").as_deref(), Some("30"));
+    // The messages of a job wait as long as it takes.
+    house.send("retrain", BOS);
+    house.pass(100 * 86_400);
+    assert_eq!(house.counts("retrain"), (1, 0, 0));
+}
