@@ -7,6 +7,7 @@ mod containers;
 pub mod control;
 pub mod docker;
 pub mod endpoints;
+pub mod http;
 mod inbox;
 mod keeper;
 mod keys;

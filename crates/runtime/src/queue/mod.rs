@@ -41,7 +41,7 @@ use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
 pub(crate) use self::counts::QueueCounts;
-pub(crate) use self::desk::Desk;
+pub(crate) use self::desk::{ACCOUNT, Desk};
 pub(crate) use self::peek::{Peeked, peek};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation};
