@@ -9,6 +9,7 @@ use kingtide_core::finding::{Finding, Findings, Severity};
 use kingtide_core::project::{
     FILE, Job, Kind, Project, Surroundings, Wanted, check_surroundings, load_bytes, load_partly, wanted,
 };
+use kingtide_runtime::docker;
 use kingtide_runtime::layout::Layout;
 use kingtide_runtime::machine::Machine;
 use kingtide_runtime::view::{Database, OpenError};
@@ -226,6 +227,9 @@ fn look_around(folder: &Path, wanted: &Wanted) -> Surroundings {
         .filter(|name| std::env::var_os(name).is_some())
         .cloned()
         .collect();
+    if wanted.engine {
+        (here.engine, here.images) = docker::look_around(&wanted.images);
+    }
     here
 }
 

@@ -8,7 +8,7 @@
 //! The keeper adds `KINGTIDE_RESULT` and `KINGTIDE_OUTPUT`, the runtime the secrets and, where asked for, the file of
 //! the message.
 
-use crate::id::AttemptId;
+use crate::id::{AttemptId, InstanceId};
 use crate::message::{Message, value_text};
 use crate::project::{ExitAction, Job};
 
@@ -79,16 +79,7 @@ pub fn invocation(
         .collect::<Result<_, _>>()?;
     let cores = cores(job).to_string();
 
-    let mut env: Vec<(String, String)> = Vec::with_capacity(24 + job.env.len() + message.0.len());
-    let defaults = THREAD_VARIABLES
-        .iter()
-        .map(|name| (*name, cores.as_str()))
-        .chain([("PYTHONUNBUFFERED", "1")]);
-    for (name, value) in defaults {
-        if !job.env.contains_key(name) && !inherits(name) {
-            env.push((name.to_owned(), value.to_owned()));
-        }
-    }
+    let mut env = default_variables(job, &cores, inherits);
     for (name, value) in &job.env {
         env.push((name.clone(), value.fill(message).map_err(missing)?));
     }
@@ -113,6 +104,92 @@ pub fn invocation(
         env,
         message_file,
     })
+}
+
+/// Where a consumer finds its queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue<'a> {
+    pub name: &'a str,
+    /// `http://127.0.0.1:9324`
+    pub endpoint: &'a str,
+    pub region: &'a str,
+    pub access_key: &'a str,
+    pub secret: &'a str,
+}
+
+/// The account that is in every queue's URL and ARN here.
+pub const ACCOUNT: &str = "000000000000";
+
+impl Queue<'_> {
+    pub fn url(&self) -> String {
+        format!("{}/{ACCOUNT}/{}", self.endpoint, self.name)
+    }
+}
+
+/// How an instance of a consumer is started: its program reads the queue itself. `{queue_url}` and `{queue_name}` are filled in
+/// its command and environment; every AWS SDK finds the queue by its own variables, and `QUEUE_NAME` is what CDK's pattern sets.
+/// What the job sets itself is left as it is.
+pub fn consumer(
+    job: &Job,
+    instance: InstanceId,
+    queue: &Queue<'_>,
+    inherits: impl Fn(&str) -> bool,
+) -> Result<Invocation, MissingParameter> {
+    let missing = |name| MissingParameter { name };
+    let url = queue.url();
+    let mut message = Message(serde_json::Map::new());
+    for (name, value) in [("queue_url", url.as_str()), ("queue_name", queue.name)] {
+        message.0.insert(name.to_owned(), value.into());
+    }
+    let argv = job
+        .command
+        .iter()
+        .map(|argument| argument.fill(&message).map_err(missing));
+    let argv = argv.collect::<Result<_, _>>()?;
+    let cores = cores(job).to_string();
+    let mut env = default_variables(job, &cores, inherits);
+    let ours = [
+        ("QUEUE_NAME", queue.name),
+        ("QUEUE_URL", &url),
+        ("AWS_ENDPOINT_URL_SQS", queue.endpoint),
+        ("AWS_REGION", queue.region),
+        ("AWS_DEFAULT_REGION", queue.region),
+        ("AWS_ACCESS_KEY_ID", queue.access_key),
+        ("AWS_SECRET_ACCESS_KEY", queue.secret),
+    ];
+    let is_secret = |name: &str| job.secrets.iter().any(|secret| secret.name == name);
+    for (name, value) in ours {
+        if !job.env.contains_key(name) && !is_secret(name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    for (name, value) in &job.env {
+        env.push((name.clone(), value.fill(&message).map_err(missing)?));
+    }
+    for (name, value) in [
+        ("KINGTIDE_JOB", job.name.clone()),
+        ("KINGTIDE_INSTANCE", instance.to_string()),
+        ("KINGTIDE_CPUS", cores),
+    ] {
+        env.push((name.to_owned(), value));
+    }
+    Ok(Invocation {
+        argv,
+        env,
+        message_file: false,
+    })
+}
+
+/// What numeric libraries and Python are told unless somebody has told them already.
+fn default_variables(job: &Job, cores: &str, inherits: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let defaults = THREAD_VARIABLES
+        .iter()
+        .map(|name| (*name, cores))
+        .chain([("PYTHONUNBUFFERED", "1")]);
+    let untold = defaults.filter(|(name, _)| !job.env.contains_key(*name) && !inherits(name));
+    untold
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Whole cores for sizing a thread pool: at least one.

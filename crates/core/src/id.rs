@@ -22,6 +22,30 @@ pub struct AttemptId {
     pub number: u32,
 }
 
+/// An instance of a consumer: a program of a job that reads its queue itself. Numbered within the project, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(pub i64);
+
+impl InstanceId {
+    /// Its name to what runs attempts: those of run 0, which no run has.
+    pub fn attempt(self) -> AttemptId {
+        RunId(0).task(self.0).attempt(1)
+    }
+}
+
+impl AttemptId {
+    /// The instance that goes by this name, if it is one.
+    pub fn instance(self) -> Option<InstanceId> {
+        (self.task.run == RunId(0)).then_some(InstanceId(self.task.seq))
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl RunId {
     pub fn task(self, seq: i64) -> TaskId {
         TaskId { run: self, seq }

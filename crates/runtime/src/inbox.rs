@@ -7,7 +7,9 @@ use kingtide_core::engine::Event;
 use kingtide_exec::wire::Report;
 
 use crate::control::Wish;
+use crate::docker::{Held, Told};
 use crate::runtime::RunError;
+use crate::sqs::Call;
 use crate::surroundings::Prepared;
 
 /// The most that one transaction takes in.
@@ -20,6 +22,12 @@ pub(crate) enum Inbound {
     Reports(u64, Vec<Report>),
     /// That keeper's connection is gone.
     KeeperGone(u64),
+    /// Asked of the queues.
+    Call(Box<Call>),
+    /// The engine of containers answers, and holds this.
+    DockerFound(Held),
+    /// What it says.
+    Told(Told),
     Signal(i32),
     Wish(Wish),
     /// What this job's attempts need is there, or cannot be had.

@@ -136,7 +136,10 @@ mod tests {
         assert_eq!(keys.secret("me").as_deref(), Some("mine"));
         assert_eq!(keys.secret("you"), None);
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(folder.path().join(FILE)).expect("a file").permissions().mode();
+        let mode = std::fs::metadata(folder.path().join(FILE))
+            .expect("a file")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

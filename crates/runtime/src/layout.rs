@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kingtide_core::id::{AttemptId, RunId, TaskId};
+use kingtide_core::id::{AttemptId, InstanceId, RunId, TaskId};
 
 /// The folders and files below `.kingtide/`.
 #[derive(Clone, Debug)]
@@ -46,6 +46,15 @@ impl Layout {
     pub fn log(&self, job: &str, attempt: AttemptId) -> PathBuf {
         self.logs(job, attempt.task.run)
             .join(format!("{}.{}.log", attempt.task.seq, attempt.number))
+    }
+
+    /// What an instance of a consumer wrote.
+    pub fn consumer_log(&self, job: &str, instance: InstanceId) -> PathBuf {
+        self.consumer_logs(job).join(format!("{instance}.log"))
+    }
+
+    pub fn consumer_logs(&self, job: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{job}-consumers"))
     }
 
     pub fn outputs(&self, job: &str, run: RunId) -> PathBuf {

@@ -1,11 +1,15 @@
 //! Runs a project on this machine: the store, the one loop, its actuators.
 
 mod actuators;
+mod chores;
 pub mod collect;
+mod containers;
 pub mod control;
 pub mod docker;
+pub mod endpoints;
 mod inbox;
 mod keeper;
+mod keys;
 pub mod layout;
 pub mod machine;
 pub mod notice;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub use kingtide_core::engine::event::Counts;
 use kingtide_core::engine::event::{RunState, TaskState};
-use kingtide_core::id::RunId;
+use kingtide_core::id::{InstanceId, RunId};
 use kingtide_core::time::Timestamp;
 
 /// Something to show.
@@ -30,6 +30,16 @@ pub enum Notice {
         state: RunState,
         reason: Option<String>,
         counts: Counts,
+    },
+    /// An instance of a consumer that did not end well.
+    Consumer {
+        job: String,
+        instance: InstanceId,
+        reason: String,
+        /// The last lines of its log.
+        tail: String,
+        /// When another may start.
+        next_in: Duration,
     },
     /// A sentence about the runtime itself: paused for a full disk, draining after Ctrl-C, taken over.
     Said(String),

@@ -75,6 +75,12 @@ pub enum RunError {
         #[source]
         source: crate::python::PythonError,
     },
+    #[error("`{job}` cannot run in containers")]
+    Docker {
+        job: String,
+        #[source]
+        source: Box<crate::docker::DockerError>,
+    },
     #[error("cannot make the folder `{path}`")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the keeper of the programs cannot be reached")]

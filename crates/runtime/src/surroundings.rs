@@ -5,6 +5,8 @@ use std::path::Path;
 
 use kingtide_core::project::Job;
 
+use crate::containers::Containers;
+use crate::docker::Image;
 use crate::layout::Layout;
 use crate::runtime::{ExecuteOptions, RunError};
 use crate::{python, secrets};
@@ -43,22 +45,37 @@ impl Inheritance {
 pub(crate) struct Prepared {
     /// On top of the contract's variables: secrets; `VIRTUAL_ENV` and `PATH` of the Python environment.
     pub(crate) env: Vec<(String, String)>,
+    /// Of a job that runs in containers.
+    pub(crate) image: Option<Image>,
 }
 
 /// Whether making a job ready may take longer than a moment.
 pub(crate) fn takes_time(job: &Job) -> bool {
-    job.python.is_some()
+    job.python.is_some() || job.container().is_some()
 }
 
 /// Makes a job ready; what takes long is said.
 pub(crate) fn prepare(
     job: &Job,
+    project: &str,
     layout: &Layout,
     options: &ExecuteOptions,
     inherited: &BTreeMap<String, String>,
+    containers: &Containers,
     say: &mut dyn FnMut(String),
 ) -> Result<Prepared, RunError> {
     let mut env = Vec::new();
+    let mut image = None;
+    if let Some(container) = job.container() {
+        let failed = |source| RunError::Docker {
+            job: job.name.clone(),
+            source: Box::new(source),
+        };
+        let docker = containers.connected().map_err(failed)?;
+        let name = format!("{project}-{}", job.name);
+        let ready = docker.ensure_image(&name, &container.image, layout.project(), say);
+        image = Some(ready.map_err(failed)?);
+    }
     if let Some(requirements) = &job.python {
         let requirements = layout.project().join(requirements);
         let environment = python::ensure(&requirements, &options.cache, say).map_err(|source| RunError::Python {
@@ -70,5 +87,5 @@ pub(crate) fn prepare(
         env.push(("PATH".to_owned(), environment.path(inherited_path)));
     }
     env.extend(secrets::read(job, layout.project())?);
-    Ok(Prepared { env })
+    Ok(Prepared { env, image })
 }

@@ -4,33 +4,38 @@
 //! `turn/opening.rs` takes up runs and makes their jobs ready, `turn/hosts.rs` speaks with what runs attempts,
 //! `turn/commit.rs` writes.
 
+mod calls;
 mod commit;
 mod hosts;
 mod opening;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use kingtide_core::engine::{Engine, Event};
 use kingtide_core::id::RunId;
-use kingtide_core::project::Project;
+use kingtide_core::project::{Mode, Project};
 use kingtide_exec::redact::Secrets;
 use signal_hook::consts::SIGINT;
 
+use self::calls::Calls;
 use self::hosts::Hosts;
 use self::opening::Preparation;
-use crate::actuators::{self, Actuators};
+use crate::actuators::Actuators;
+use crate::containers::Containers;
 use crate::control::{self, Wish};
 use crate::inbox::{self, Inbound};
+use crate::keys::Keys;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
-use crate::signals;
 use crate::store::Store;
 use crate::surroundings::Inheritance;
+use crate::{chores, docker, signals};
 
 /// What the loop is to do.
 pub(crate) struct Errand<'a> {
@@ -84,26 +89,43 @@ pub(crate) fn work_off(
     if errand.stays {
         jobs = errand.project.jobs.values().collect();
     }
+    let mut consumers = jobs.clone();
+    consumers.retain(|job| job.mode == Mode::Consumer);
+    consumers.dedup_by(|a, b| a.name == b.name);
     let inheritance = Inheritance::gather(jobs, layout.project());
-    let (chores, to_do) = mpsc::channel();
+    let (chores_sender, to_do) = mpsc::channel();
     let answers = sender.clone();
     let secrets = Secrets::new(&inheritance.secrets.iter().map(String::as_str).collect::<Vec<_>>());
     std::thread::Builder::new()
         .name("chores".to_owned())
-        .spawn(move || actuators::do_chores(&to_do, &answers, &secrets))
+        .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
         .map_err(RunError::Prepare)?;
     let inherited = Arc::new(inheritance.env);
+    let keys = Arc::new(Keys::open(layout.root(), None).map_err(RunError::Prepare)?);
+    let docker = docker::Context {
+        project_id: project_id(&layout),
+        epoch: runtime.store.epoch(),
+        root: layout.root().to_owned(),
+        secrets: inheritance.secrets.clone(),
+        host: None,
+        keep: runtime.store.unpublished()?,
+    };
     let mut turn = Turn {
-        engine: Engine::new(u64::from(std::process::id()) ^ now().0 as u64, errand.options.capacity),
+        engine: Engine::new(seed(), errand.options.capacity),
         gauges: BTreeMap::new(),
         actuators: Actuators {
+            containers: Containers::new(docker, sender.clone()),
+            keys,
+            endpoint: None,
+            consumers: HashMap::new(),
+            instances: HashMap::new(),
             contexts: HashMap::new(),
             prepared: HashMap::new(),
             layout: layout.clone(),
             log_limit: errand.project.local.log_limit,
             inherited: Arc::clone(&inherited),
             inbox: sender.clone(),
-            chores,
+            chores: chores_sender,
             messages: HashMap::new(),
             collecting: BTreeMap::new(),
         },
@@ -115,6 +137,7 @@ pub(crate) fn work_off(
             sender.clone(),
         ),
         preparations: BTreeMap::new(),
+        calls: Calls::new(seed(), &region()),
         layout,
         store: &mut runtime.store,
         project: errand.project,
@@ -125,6 +148,9 @@ pub(crate) fn work_off(
         stays: errand.stays,
     };
     let mut events = Vec::new();
+    for job in consumers {
+        events.push(turn.open_consumer(job, observe)?);
+    }
     for run in errand.runs {
         events.extend(turn.open(run, observe)?);
     }
@@ -133,6 +159,7 @@ pub(crate) fn work_off(
     turn.connect(observe)?;
     observe(Notice::Ready);
     turn.keep_on(&inbox, observe)?;
+    turn.calls.close();
     turn.tell_progress(true, observe);
     turn.hosts.hang_up();
     for run in turn.actuators.contexts.keys() {
@@ -153,6 +180,7 @@ struct Turn<'a> {
     actuators: Actuators,
     hosts: Hosts,
     gauges: BTreeMap<RunId, Gauge>,
+    calls: Calls,
     /// By job: whether what its attempts need beside their messages is there.
     preparations: BTreeMap<String, Preparation>,
     sender: Sender<Inbound>,
@@ -178,10 +206,18 @@ impl Turn<'_> {
     /// How long nothing has to happen; `None` when nothing has to by itself. A lease under which nothing runs is not
     /// renewed: who wants to take it over asks first.
     fn wait(&self) -> Option<Duration> {
-        let is_idle = self.stays && self.engine.leased() == 0;
-        let renewal = (!is_idle).then(|| self.store.renewal().saturating_sub(self.renewed.elapsed()));
-        let wakeup = self.engine.next_wakeup().map(|at| at.since(now()));
+        if self.calls.is_due(now()) {
+            return Some(Duration::ZERO);
+        }
+        let renewal = (!self.is_idle()).then(|| self.store.renewal().saturating_sub(self.renewed.elapsed()));
+        let wakeups = self.engine.next_wakeup().into_iter().chain(self.calls.next_wakeup());
+        let wakeup = wakeups.min().map(|at| at.since(now()));
         [renewal, wakeup].into_iter().flatten().min()
+    }
+
+    /// Whether nothing runs that another runtime could take for its own.
+    fn is_idle(&self) -> bool {
+        self.stays && self.engine.leased() == 0 && self.engine.is_unmanned()
     }
 
     fn tell_progress(&mut self, last: bool, observe: &mut dyn FnMut(Notice)) {
@@ -204,9 +240,12 @@ impl Turn<'_> {
                 }
                 Inbound::KeeperGone(connection) if connection == self.hosts.connections => lost = true,
                 Inbound::Reports(..) | Inbound::KeeperGone(_) => {}
+                Inbound::DockerFound(held) => self.docker_found(&held, &mut events)?,
+                Inbound::Told(told) => self.told(told, &mut events, observe)?,
                 Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
                 Inbound::Wish(wish) => self.wish(wish, &mut events, observe)?,
                 Inbound::Prepared(job, outcome) => self.prepared(&job, outcome, &mut events, observe)?,
+                Inbound::Call(call) => self.calls.arrived.push(*call),
                 Inbound::Said(why) => observe(Notice::Said(why)),
             }
         }
@@ -254,4 +293,31 @@ impl Turn<'_> {
         observe(Notice::Said(said.to_owned()));
         events.push(event);
     }
+}
+
+/// What message ids and jitter are drawn from: two runtimes of a project never draw the same.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    match std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        Err(_) => u64::from(std::process::id()) ^ now().0 as u64,
+    }
+}
+
+/// The region in ARNs: that of the environment, as every SDK reads it.
+fn region() -> String {
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    named
+        .filter(|region| !region.is_empty())
+        .next()
+        .unwrap_or_else(|| "us-east-1".to_owned())
+}
+
+/// What containers of this project are marked with: another's for no other folder.
+fn project_id(layout: &Layout) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(layout.project().as_os_str().as_encoded_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

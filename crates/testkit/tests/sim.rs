@@ -39,6 +39,27 @@ fn the_same_seed_is_the_same_schedule() {
 }
 
 #[test]
+fn every_consumer_comes_to_rest() {
+    if let Some(seed) = std::env::var("KINGTIDE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        sim::consumer::run(seed, sim::consumer::Mutation::None);
+        return;
+    }
+    let done: u64 = (0..SCHEDULES / 4)
+        .map(|seed| sim::consumer::run(seed, sim::consumer::Mutation::None))
+        .sum();
+    assert!(done > SCHEDULES, "the schedules are too tame: {done} messages");
+}
+
+#[test]
+fn a_consumer_that_is_wronged_is_noticed() {
+    use sim::consumer::Mutation;
+    for mutation in [Mutation::ForgetReclaim, Mutation::HandToLeaving] {
+        let caught = (0..500).find(|seed| catch_unwind(|| sim::consumer::run(*seed, mutation)).is_err());
+        assert!(caught.is_some(), "{mutation:?} went unnoticed");
+    }
+}
+
+#[test]
 fn acting_before_the_commit_is_caught() {
     assert_caught(Mutation::ActBeforeCommit);
 }

@@ -13,6 +13,8 @@ struct Package {
     /// Succeeds where it is there.
     probe: &'static [&'static str],
     debian: &'static [&'static str],
+    /// What goes without it, where it cannot be installed.
+    without: Option<&'static str>,
 }
 
 const PACKAGES: &[Package] = &[
@@ -20,16 +22,32 @@ const PACKAGES: &[Package] = &[
         what: "a C compiler",
         probe: &["cc", "--version"],
         debian: &["gcc", "libc6-dev"],
+        without: None,
     },
     Package {
         what: "bash",
         probe: &["bash", "--version"],
         debian: &["bash"],
+        without: None,
     },
     Package {
         what: "Python 3 with venv and pip",
         probe: &["python3", "-c", "import venv, ensurepip"],
         debian: &["python3", "python3-venv"],
+        without: None,
+    },
+    Package {
+        what: "Docker's engine",
+        probe: &["dockerd", "--version"],
+        debian: &["docker.io"],
+        without: Some("tests of containers are skipped unless another engine runs"),
+    },
+    Package {
+        what: "a static busybox, for the images of tests",
+        // What is linked with libraries would find none in an image of its own.
+        probe: &["sh", "-c", "test -x /bin/busybox && ! ldd /bin/busybox"],
+        debian: &["busybox-static"],
+        without: Some("tests of containers are skipped"),
     },
 ];
 
@@ -79,6 +97,7 @@ fn machine() -> anyhow::Result<()> {
 }
 
 fn packages(limit: &Deadline) -> anyhow::Result<()> {
+    let can_install = rustix::process::geteuid().is_root() && Tool::new("apt-get").arg("--version").works(limit);
     let mut missing = Vec::new();
     for package in PACKAGES {
         let probe = package.probe[1..]
@@ -86,16 +105,19 @@ fn packages(limit: &Deadline) -> anyhow::Result<()> {
             .fold(Tool::new(package.probe[0]), |tool, argument| tool.arg(*argument));
         if probe.works(limit) {
             println!("{}: present", package.what);
-        } else {
-            println!("{}: missing (Debian: {})", package.what, package.debian.join(", "));
-            missing.extend_from_slice(package.debian);
+            continue;
+        }
+        println!("{}: missing (Debian: {})", package.what, package.debian.join(", "));
+        match package.without {
+            Some(without) if !can_install => println!("  {without}"),
+            _ => missing.extend_from_slice(package.debian),
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
-    if !rustix::process::geteuid().is_root() || !Tool::new("apt-get").arg("--version").works(limit) {
+    if !can_install {
         bail!("install what is missing and try again; on Debian: `sudo apt-get install {names}`");
     }
     println!("installing {names}");

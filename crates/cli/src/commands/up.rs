@@ -9,6 +9,7 @@ use super::run::launch::{failed, open, options};
 use crate::args::Up;
 use crate::exit::{Exit, Outcome};
 use crate::output::plain::Failures;
+use crate::output::style::Style;
 use crate::output::text::plural;
 use crate::output::{json, say};
 use crate::project::{Checked, Place};
@@ -20,6 +21,7 @@ pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
     let mut runtime = open(&place)?;
     let mut teller = Teller {
         failures: Failures::new(settings.err),
+        style: settings.err,
         is_quiet: settings.quiet,
     };
     let ready = || {
@@ -44,6 +46,7 @@ pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
 /// Says what happens, a line each.
 struct Teller {
     failures: Failures,
+    style: Style,
     is_quiet: bool,
 }
 
@@ -56,6 +59,13 @@ impl Teller {
             Notice::Opened { name, total, .. } => Some(format!("{name}: {}", plural(total, "task"))),
             Notice::Failed(failure) => self.failures.tell(&failure.job, &failure),
             Notice::Said(text) => Some(text),
+            Notice::Consumer {
+                job,
+                instance,
+                reason,
+                tail,
+                next_in,
+            } => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
             Notice::Ended {
                 name,
                 state,
@@ -63,6 +73,8 @@ impl Teller {
                 counts,
                 ..
             } => {
+                // What failed in it was told; the next run's failures are told afresh.
+                self.failures = Failures::new(self.style);
                 let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 let done = plural(counts.done(), "task");
                 Some(format!("{name} {}{why}: {done} done", state.text()))

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kingtide_core::engine::event::TaskState;
+use kingtide_core::id::InstanceId;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Failure, Progress};
 
@@ -116,14 +117,7 @@ impl Failures {
             _ => {}
         }
         if self.told <= Failures::WITH_TAIL {
-            let lines: Vec<&str> = failure.tail.lines().filter(|line| !line.trim().is_empty()).collect();
-            for line in &lines[lines.len().saturating_sub(Failures::TAIL_LINES)..] {
-                text.push_str(&format!(
-                    "\n    {} {}",
-                    style.dim("│"),
-                    cut(&tame(without_stamp(line)), Failures::TAIL_COLUMNS)
-                ));
-            }
+            self.push_tail(&mut text, &failure.tail);
         }
         if self.told == Failures::WITH_TAIL {
             text.push_str(&format!(
@@ -138,6 +132,36 @@ impl Failures {
             ));
         }
         Some(text)
+    }
+
+    /// What to print of a consumer's instance that did not end well.
+    pub(crate) fn tell_consumer(
+        &self,
+        job: &str,
+        instance: InstanceId,
+        reason: &str,
+        tail: &str,
+        next_in: Duration,
+    ) -> String {
+        let mark = self.style.yellow("consumer");
+        let mut text = format!(
+            "{mark} {instance} of {job}: {}, another in {}",
+            tame(reason),
+            duration(next_in)
+        );
+        self.push_tail(&mut text, tail);
+        text
+    }
+
+    fn push_tail(&self, text: &mut String, tail: &str) {
+        let lines: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in &lines[lines.len().saturating_sub(Failures::TAIL_LINES)..] {
+            text.push_str(&format!(
+                "\n    {} {}",
+                self.style.dim("│"),
+                cut(&tame(without_stamp(line)), Failures::TAIL_COLUMNS)
+            ));
+        }
     }
 }
 

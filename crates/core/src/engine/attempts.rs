@@ -37,6 +37,10 @@ impl Engine {
         exit: Exit,
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
+        if let Some(instance) = attempt.instance() {
+            self.on_instance_exited(now, instance, &exit, step);
+            return Ok(());
+        }
         let jitter = self.random.f64();
         let Some(task) = self.current(attempt) else {
             step.effects.push(Effect::Acknowledge { attempt });
@@ -145,6 +149,11 @@ impl Engine {
         step: &mut Step,
     ) -> Result<(), IllegalTransition> {
         for attempt in attempts {
+            if let Some(instance) = attempt.instance() {
+                let exit = Exit::withdrawn(now);
+                self.on_instance_exited(now, instance, &exit, step);
+                continue;
+            }
             let cancelled = self.runs.get(&attempt.task.run).is_some_and(|run| run.ending.is_some());
             // Whoever's it is, it never started, and the keeper may forget it.
             step.effects.push(Effect::Acknowledge { attempt: *attempt });
@@ -189,20 +198,12 @@ impl Engine {
             self.on_withdrawn(now, &missing, step)?;
         } else {
             for attempt in missing {
-                let task = self.current(attempt).expect("leased above");
-                let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
-                let bytes = task.bytes;
-                self.leave_pool(pool, &gpus, bytes);
-                let run = &self.runs[&attempt.task.run];
-                let mut verdict = retry::judge_loss(&run.job, ledger);
-                if run.ending.is_some() && verdict.input == (Input::Failed { again: true }) {
-                    verdict.input = Input::Cancelled;
-                }
-                self.settle(now, attempt, verdict, None, step)?;
+                self.on_lost(now, attempt, step)?;
             }
         }
-        let strangers = holds.iter().copied().filter(|attempt| self.current(*attempt).is_none());
-        let strangers: Vec<AttemptId> = strangers.collect();
+        self.on_host_of_instances(now, host, holds, step);
+        let mut strangers: Vec<AttemptId> = holds.iter().copied().collect();
+        strangers.retain(|attempt| self.current(*attempt).is_none() && !self.is_instance(*attempt));
         if !strangers.is_empty() {
             step.effects.push(Effect::Stop {
                 attempts: strangers,
@@ -230,6 +231,31 @@ impl Engine {
         Ok(())
     }
 
+    /// An attempt ended with the infrastructure.
+    pub(super) fn on_lost(
+        &mut self,
+        now: Timestamp,
+        attempt: AttemptId,
+        step: &mut Step,
+    ) -> Result<(), IllegalTransition> {
+        if let Some(instance) = attempt.instance() {
+            self.on_instance_lost(now, instance, step);
+            return Ok(());
+        }
+        let Some(task) = self.current(attempt).filter(|task| task.is_leased()) else {
+            return Ok(());
+        };
+        let (pool, gpus, ledger) = (task.pool, std::mem::take(&mut task.gpus), task.ledger);
+        let bytes = task.bytes;
+        self.leave_pool(pool, &gpus, bytes);
+        let run = &self.runs[&attempt.task.run];
+        let mut verdict = retry::judge_loss(&run.job, ledger);
+        if run.ending.is_some() && verdict.input == (Input::Failed { again: true }) {
+            verdict.input = Input::Cancelled;
+        }
+        self.settle(now, attempt, verdict, None, step)
+    }
+
     /// Writes down what an attempt came to and lets go of its task, unless an output is still to be published.
     fn settle(
         &mut self,
@@ -251,17 +277,11 @@ impl Engine {
         let state = stored(&task.state);
         let waits = state == TaskState::Waiting;
         let visible_at = (waits && !verdict.delay.is_zero()).then(|| now + verdict.delay);
-        match state {
-            TaskState::Succeeded => run.counts.succeeded += 1,
-            TaskState::Skipped => run.counts.skipped += 1,
-            TaskState::Failed => run.counts.failed += 1,
-            TaskState::Rejected => run.counts.rejected += 1,
-            TaskState::Cancelled => run.counts.cancelled += 1,
-            TaskState::Waiting => match visible_at {
-                None => run.exhausted = false,
-                Some(at) => run.next_visible = Some(run.next_visible.map_or(at, |other| other.min(at))),
-            },
-            TaskState::Leased => unreachable!("an attempt that has ended is not leased"),
+        run.count(state);
+        match (waits, visible_at) {
+            (true, None) => run.exhausted = false,
+            (true, Some(at)) => run.next_visible = Some(run.next_visible.map_or(at, |other| other.min(at))),
+            (false, _) => {}
         }
         let unpublished = match (&task.state, step.effects.last()) {
             (State::Publishing, Some(Effect::Publish { folder, .. })) => Some(folder.clone()),
@@ -317,7 +337,8 @@ impl Engine {
     }
 }
 
-fn stored(state: &State) -> TaskState {
+/// The state's word in the row.
+pub(super) fn stored(state: &State) -> TaskState {
     match state {
         State::Waiting => TaskState::Waiting,
         State::Leased | State::Running { .. } | State::Collecting => TaskState::Leased,

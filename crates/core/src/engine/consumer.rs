@@ -147,17 +147,32 @@ impl Engine {
         step: &mut Step,
     ) {
         let of_host = self.consumers.values().filter(|consumer| consumer.host == host);
-        let known: Vec<InstanceId> = of_host.flat_map(|consumer| consumer.instances.keys().copied()).collect();
+        let known: Vec<InstanceId> = of_host
+            .flat_map(|consumer| consumer.instances.keys().copied())
+            .collect();
         for id in known.into_iter().filter(|id| !holds.contains(&id.attempt())) {
-            self.take_instance(id);
-            self.end_instance(now, id, Some("lost".to_owned()), "its consumer was lost".to_owned(), step);
+            self.on_instance_lost(now, id, step);
+        }
+    }
+
+    pub(super) fn on_instance_lost(&mut self, now: Timestamp, id: InstanceId, step: &mut Step) {
+        if self.take_instance(id).is_some() {
+            self.end_instance(
+                now,
+                id,
+                Some("lost".to_owned()),
+                "its consumer was lost".to_owned(),
+                step,
+            );
         }
     }
 
     pub(super) fn is_instance(&self, attempt: AttemptId) -> bool {
-        attempt
-            .instance()
-            .is_some_and(|id| self.consumers.values().any(|consumer| consumer.instances.contains_key(&id)))
+        attempt.instance().is_some_and(|id| {
+            self.consumers
+                .values()
+                .any(|consumer| consumer.instances.contains_key(&id))
+        })
     }
 
     /// Starts and dismisses instances, as the backlog wants it.
@@ -229,7 +244,11 @@ impl Engine {
         let is_empty = consumer.visible == 0;
         let grace = if is_waited_for { GRACE } else { Duration::ZERO };
         let mut leaving = Vec::new();
-        for (id, instance) in consumer.instances.iter_mut().filter(|(_, instance)| !instance.is_leaving) {
+        for (id, instance) in consumer
+            .instances
+            .iter_mut()
+            .filter(|(_, instance)| !instance.is_leaving)
+        {
             let has_waited = is_empty && now >= instance.free_since + grace;
             if is_releasing || (instance.held.is_empty() && (is_leaving || has_waited)) {
                 instance.is_leaving = true;
@@ -280,7 +299,7 @@ impl Engine {
     }
 
     /// Whether no instance of any consumer is left.
-    pub(super) fn is_unmanned(&self) -> bool {
+    pub fn is_unmanned(&self) -> bool {
         self.consumers.values().all(|consumer| consumer.instances.is_empty())
     }
 

@@ -1,10 +1,11 @@
-//! What the engine is told (`Event`), what it wants written (`Change`) and done (`Effect`).
+//! What the engine is told (`Event`) and what it wants done (`Effect`); what it wants written is `change.rs`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use super::change::{AttemptRow, Change, TaskRow};
 pub use super::state::{Named, Outcome, RunState, TaskState};
-use crate::id::{AttemptId, RunId, TaskId};
+use crate::id::{AttemptId, InstanceId, RunId, TaskId};
 use crate::project::Job;
 use crate::time::Timestamp;
 
@@ -43,6 +44,20 @@ pub enum Event {
         run: RunId,
         count: u64,
     },
+    /// A task of a consumer's job follows what happens to its message.
+    Followed(Box<Followed>),
+    /// A job whose program reads the queue itself is to have its instances.
+    ConsumerOpened(Box<OpenConsumer>),
+    /// What its program needs is there: instances may start.
+    ConsumerReady(String),
+    /// How a consumer's queue stands.
+    Backlog {
+        job: String,
+        /// To be received now.
+        visible: u64,
+        /// Received and not deleted.
+        in_flight: u64,
+    },
     /// A host answers. `same` is the one that the leases were handed to: what it does not hold, it was never told
     /// and goes back at no cost; with another it is lost.
     HostFound {
@@ -52,11 +67,19 @@ pub enum Event {
     },
     /// The host is gone and so is everything it ran.
     HostLost(Host),
+    /// The host does not answer; what it runs may go on, and `HostFound` follows when it does.
+    HostAway(Host),
+    /// These ended with the infrastructure, and the host has forgotten them.
+    Lost {
+        attempts: Vec<AttemptId>,
+    },
     /// End the run: `late` when its time is up, else because somebody wants it.
     Cancel {
         run: RunId,
         late: bool,
     },
+    /// What waits in this run was purged; what runs goes on, and is the last of it.
+    Purged(RunId),
     /// Start nothing new; what runs goes on.
     Drain,
     /// End what runs; its messages go back.
@@ -72,6 +95,51 @@ pub enum Host {
     Keeper,
     /// The Docker Engine, as containers.
     Docker,
+    /// Nobody of ours: whoever reads the job's queue.
+    Outside,
+}
+
+/// A consumer as the store knows it.
+#[derive(Clone, Debug)]
+pub struct OpenConsumer {
+    pub job: Job,
+    pub host: Host,
+    /// Whether what its program needs is there; else `Event::ConsumerReady` follows.
+    pub ready: bool,
+    /// Started by an earlier runtime, and the tasks whose messages each holds.
+    pub instances: Vec<(InstanceId, BTreeSet<TaskId>)>,
+    /// The next number to give to one: greater than any that was given before.
+    pub next: InstanceId,
+}
+
+/// What happened to the message of a task, and the task's row before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    pub task: TaskId,
+    pub job: String,
+    pub fate: Fate,
+    pub state: TaskState,
+    pub attempt: u32,
+    pub ledger: Ledger,
+    /// Of the attempt that runs.
+    pub started_at: Option<Timestamp>,
+    /// Who had received it.
+    pub holder: Option<InstanceId>,
+}
+
+/// What becomes of a message in a queue that a program reads itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// By this instance, or by somebody else.
+    Received(Option<InstanceId>),
+    /// Its reader is done with it.
+    Deleted,
+    /// It may be received again; why, in words.
+    Returned(String),
+    /// It went to the dead letters; why, in words.
+    Buried(String),
+    /// It was purged.
+    Discarded,
 }
 
 /// A run as the store knows it.
@@ -147,6 +215,21 @@ pub struct Exit {
     pub tail: String,
 }
 
+impl Exit {
+    /// Of what was told to end before it had begun.
+    pub(super) fn withdrawn(now: Timestamp) -> Exit {
+        Exit {
+            end: End::Stopped(Stop::Release),
+            started_at: now,
+            ended_at: now,
+            usage: Usage::default(),
+            result: None,
+            output: None,
+            tail: String::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Code(i32),
@@ -216,77 +299,6 @@ impl Counts {
     }
 }
 
-/// Rows to write, in this order, in one transaction.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    Task(TaskRow),
-    /// The running attempt is known to have started: shown to people, decides nothing.
-    Started {
-        task: TaskId,
-        at: Timestamp,
-    },
-    Attempt(Box<AttemptRow>),
-    Result {
-        task: TaskId,
-        body: String,
-    },
-    Output {
-        task: TaskId,
-        files: u64,
-        bytes: u64,
-    },
-    Published {
-        task: TaskId,
-    },
-    /// Everything of the run that waits is cancelled.
-    CancelWaiting {
-        run: RunId,
-        at: Timestamp,
-    },
-    Counts {
-        run: RunId,
-        counts: Counts,
-    },
-    RunEnded {
-        run: RunId,
-        state: RunState,
-        late: bool,
-        /// Why it did not succeed, in words.
-        reason: Option<String>,
-        at: Timestamp,
-    },
-}
-
-/// The columns of a task that change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskRow {
-    pub task: TaskId,
-    pub state: TaskState,
-    /// Attempts so far, the leased one included.
-    pub attempt: u32,
-    pub ledger: Ledger,
-    /// Of a waiting task: not before.
-    pub visible_at: Option<Timestamp>,
-    /// Of a task that is over.
-    pub ended_at: Option<Timestamp>,
-    /// Of the state, or of the last failure.
-    pub reason: Option<String>,
-    /// The folder of a success whose output is not in its place yet.
-    pub unpublished: Option<String>,
-}
-
-/// An attempt that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptRow {
-    pub attempt: AttemptId,
-    pub outcome: Outcome,
-    pub reason: Option<String>,
-    pub exit_code: Option<i32>,
-    pub started_at: Option<Timestamp>,
-    pub ended_at: Timestamp,
-    pub usage: Usage,
-}
-
 /// Something to do once the changes are on disk. Each is keyed by its attempt and kind; doing it twice does no harm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -314,8 +326,27 @@ pub enum Effect {
         attempt: AttemptId,
         folder: String,
     },
+    /// Start an instance of this consumer.
+    Employ(Employ),
+    /// It is handed no message any more.
+    Dismiss {
+        instance: InstanceId,
+    },
+    /// What it held may be received again at once.
+    Reclaim {
+        instance: InstanceId,
+        why: String,
+    },
     /// Tell people about an attempt that did not succeed.
     Tell(Failure),
+    /// Tell people about a consumer whose instance did not end well.
+    TellConsumer {
+        job: String,
+        instance: InstanceId,
+        reason: String,
+        tail: String,
+        next_in: Duration,
+    },
 }
 
 /// Start an attempt as soon as its pool has room.
@@ -325,6 +356,17 @@ pub struct Start {
     pub pool: Pool,
     /// How many of the pool may run at once from now on.
     pub limit: u32,
+    /// Bytes to limit it to.
+    pub memory: Option<u64>,
+    /// Indices of the GPUs it may use.
+    pub gpus: Vec<u32>,
+}
+
+/// Start an instance of a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Employ {
+    pub job: String,
+    pub instance: InstanceId,
     /// Bytes to limit it to.
     pub memory: Option<u64>,
     /// Indices of the GPUs it may use.

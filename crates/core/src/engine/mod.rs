@@ -3,7 +3,10 @@
 //! leased next, `attempts.rs` what follows an attempt, `run.rs` how a run ends.
 
 mod attempts;
+mod change;
+mod consumer;
 pub mod event;
+mod follow;
 pub mod packing;
 pub mod retry;
 mod run;
@@ -14,9 +17,11 @@ pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::attempts::stored;
 pub use event::{Change, Effect, Event, Receive};
 pub use task::IllegalTransition;
 
+use self::consumer::Consumer;
 use self::event::{Counts, Host, Ledger, Pool, Stop};
 use self::packing::{Capacity, Packing};
 use self::run::Run;
@@ -32,6 +37,8 @@ pub struct Engine {
     runs: BTreeMap<RunId, Run>,
     tasks: BTreeMap<TaskId, Task>,
     pools: BTreeMap<Pool, PoolState>,
+    consumers: BTreeMap<String, Consumer>,
+    next_instance: i64,
     supply: Supply,
     /// Those that answer.
     hosts: BTreeSet<Host>,
@@ -87,6 +94,8 @@ impl Engine {
             runs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             pools: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            next_instance: 1,
             supply: Supply::Open,
             hosts: BTreeSet::new(),
             finished: true,
@@ -109,24 +118,43 @@ impl Engine {
             Event::Published { attempt } => self.on_published(attempt, &mut step)?,
             Event::Ready(run) => self.on_ready(run),
             Event::Arrived { run, count } => self.on_arrived(now, run, count),
+            Event::Followed(followed) => self.on_followed(now, *followed, &mut step)?,
+            Event::ConsumerOpened(open) => self.on_consumer_opened(now, *open),
+            Event::ConsumerReady(job) => self.on_consumer_ready(&job),
+            Event::Backlog {
+                job,
+                visible,
+                in_flight,
+            } => self.on_backlog(&job, visible, in_flight),
             Event::HostFound { host, holds, same } => self.on_host_found(now, host, &holds, same, &mut step)?,
+            Event::HostAway(host) => {
+                self.hosts.remove(&host);
+            }
+            Event::Lost { attempts } => {
+                for attempt in attempts {
+                    self.on_lost(now, attempt, &mut step)?;
+                }
+            }
             Event::HostLost(host) => {
                 self.on_host_found(now, host, &BTreeSet::new(), false, &mut step)?;
                 self.hosts.remove(&host);
             }
             Event::Cancel { run, late } => self.cancel(now, run, late, &mut step),
+            Event::Purged(run) => self.end_run(now, run, run::Ending::Purged, &mut step),
             Event::Drain => self.drain(&mut step),
             Event::Release => self.release(&mut step),
             Event::Tick => {}
         }
         self.on_time(now, &mut step);
+        self.employ(now, &mut step);
         self.close_runs(now, &mut step);
         Ok(step)
     }
 
     /// When `Event::Tick` is due.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.runs.iter().filter_map(|(id, run)| self.run_wakeup(*id, run)).min()
+        let runs = self.runs.iter().filter_map(|(id, run)| self.run_wakeup(*id, run));
+        runs.chain(self.consumers_wakeup()).min()
     }
 
     /// Counts of a run that is open.

@@ -147,7 +147,7 @@ pub fn delay(backoff: &Backoff, n: u32, jitter: f64) -> Duration {
     Duration::try_from_secs_f64((seconds * spread).max(0.0)).unwrap_or(backoff.max)
 }
 
-fn reason(end: &End, limit: Option<u64>) -> Option<String> {
+pub(super) fn reason(end: &End, limit: Option<u64>) -> Option<String> {
     match end {
         End::Code(0) => None,
         End::Code(code) => Some(format!("exit code {code}")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{Change, Counts, Effect, Host, OpenRun, Pool, RunState, Stop};
+use super::event::{Change, Counts, Effect, Host, OpenRun, Pool, RunState, Stop, TaskState};
 use super::task::State;
 use super::window::Pace;
 use super::{Engine, Step, Supply, Task};
@@ -20,6 +20,8 @@ pub(super) struct Run {
     pub(super) idle: Option<Duration>,
     /// When something last happened in it.
     pub(super) moved_at: Timestamp,
+    /// Of a consumer's run: tasks whose messages somebody has received.
+    pub(super) outside: u64,
     pub(super) workers: u32,
     pub(super) deadline: Option<Timestamp>,
     pub(super) counts: Counts,
@@ -43,9 +45,25 @@ pub(super) enum Ending {
     Cancelled,
     /// Beyond its `max_duration`.
     Late,
+    /// Its consumer never receives anything.
+    Hopeless,
+    /// What waited in it was purged.
+    Purged,
 }
 
 impl Run {
+    /// Counts a task that has come to this state.
+    pub(super) fn count(&mut self, state: TaskState) {
+        match state {
+            TaskState::Succeeded => self.counts.succeeded += 1,
+            TaskState::Skipped => self.counts.skipped += 1,
+            TaskState::Failed => self.counts.failed += 1,
+            TaskState::Rejected => self.counts.rejected += 1,
+            TaskState::Cancelled => self.counts.cancelled += 1,
+            TaskState::Waiting | TaskState::Leased => {}
+        }
+    }
+
     pub(super) fn resources(&self, memory: Option<u64>) -> Resources {
         Resources {
             memory: memory.or(self.job.resources.memory),
@@ -76,6 +94,12 @@ impl Run {
                 )),
             ),
             Some(Ending::Late) => (RunState::Failed, true, Some(too_many)),
+            Some(Ending::Purged) => (RunState::Cancelled, false, Some("its queue was purged".to_owned())),
+            Some(Ending::Hopeless) => (
+                RunState::Failed,
+                false,
+                Some("its consumer ended again and again without having received a message".to_owned()),
+            ),
             None if borne => (RunState::Succeeded, false, None),
             None => (RunState::Failed, false, Some(too_many)),
         }
@@ -89,7 +113,13 @@ impl Engine {
             .flatten()
             .min()
             .unwrap_or(u32::MAX);
-        for leased in &open.leased {
+        let outside = if open.host == Host::Outside {
+            open.leased.len() as u64
+        } else {
+            0
+        };
+        let held = open.leased.iter().filter(|_| open.host != Host::Outside);
+        for leased in held {
             let pool = Pool {
                 run: open.run,
                 memory: leased.ledger.memory,
@@ -139,6 +169,7 @@ impl Engine {
             ready: open.ready,
             idle: open.idle,
             moved_at: now,
+            outside,
             workers: workers.max(1),
             deadline: open.deadline,
             counts: open.counts,
@@ -172,6 +203,10 @@ impl Engine {
 
     /// Ends a run early: what waits is cancelled, what runs is stopped.
     pub(super) fn cancel(&mut self, now: Timestamp, id: RunId, late: bool, step: &mut Step) {
+        self.end_run(now, id, if late { Ending::Late } else { Ending::Cancelled }, step);
+    }
+
+    pub(super) fn end_run(&mut self, now: Timestamp, id: RunId, ending: Ending, step: &mut Step) {
         let held = self
             .tasks
             .range(id.task(i64::MIN)..=id.task(i64::MAX))
@@ -181,8 +216,8 @@ impl Engine {
         if run.ending.is_some() {
             return;
         }
-        run.ending = Some(if late { Ending::Late } else { Ending::Cancelled });
-        let waiting = run.counts.total - run.counts.done() - held as u64;
+        run.ending = Some(ending);
+        let waiting = run.counts.total - run.counts.done() - held as u64 - run.outside;
         if waiting > 0 || run.idle.is_some() {
             run.counts.cancelled += waiting;
             run.dirty = true;
@@ -193,6 +228,10 @@ impl Engine {
         run.blocked = None;
         let pools = self.pools.keys().filter(|pool| pool.run == id);
         step.effects.extend(pools.map(|pool| Effect::Withdraw { pool: *pool }));
+        if ending == Ending::Purged {
+            return;
+        }
+        self.dismiss_holders(id, step);
         let attempts = self.leased_attempts(|run| run == id);
         if !attempts.is_empty() {
             step.effects.push(Effect::Stop {
@@ -248,8 +287,8 @@ impl Engine {
             });
             self.runs.remove(&id);
         }
-        let drained = self.supply != Supply::Open && self.tasks.is_empty();
-        self.finished = self.runs.is_empty() || drained;
+        let drained = self.supply != Supply::Open && self.tasks.is_empty() && self.is_unmanned();
+        self.finished = (self.runs.is_empty() && self.is_unmanned()) || drained;
     }
 
     pub(super) fn run_wakeup(&self, id: RunId, run: &Run) -> Option<Timestamp> {

@@ -94,6 +94,10 @@ pub fn next(attempt: AttemptId, state: State, input: Input) -> Result<State, Ill
         (Leased | Running { .. }, Input::Released) => Ok(Waiting),
         (Leased | Running { .. } | Collecting, Input::Cancelled) => Ok(State::Cancelled),
 
+        // Whoever reads a queue himself may be done with a message after its visibility has ended.
+        (Waiting, Input::Succeeded { leaves: false }) => Ok(State::Succeeded),
+        (Waiting, Input::Failed { again: false }) => Ok(State::Failed),
+
         (Collecting, Input::Collected { publish: true }) => Ok(Publishing),
         (Collecting, Input::Collected { publish: false }) => Ok(State::Succeeded),
         (Publishing, Input::Published) => Ok(State::Succeeded),

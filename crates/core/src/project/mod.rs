@@ -25,7 +25,7 @@ pub use job::{
 };
 pub use resolve::DEFAULTS;
 pub use schema::schema;
-pub use surroundings::{Kind, Objection, Surroundings, Wanted, check_surroundings, wanted};
+pub use surroundings::{Kind, Surroundings, Wanted, check_surroundings, wanted};
 
 use crate::finding::{Finding, Findings};
 

@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(validated(COMPLETE), [""; 0]);
         let (project, findings) = load(COMPLETE);
         assert_eq!(findings.0, []);
-        assert_eq!(project.expect("no findings").jobs.len(), 3);
+        assert_eq!(project.expect("no findings").jobs.len(), 7);
     }
 
     #[test]

@@ -9,8 +9,6 @@ use std::ops::Range;
 use bytesize::ByteSize;
 use toml::Spanned;
 
-pub use container::Objection;
-
 use crate::finding::{Finding, Findings};
 use crate::project::job::{ImageSource, Job};
 use crate::project::params::Params;
@@ -42,10 +40,10 @@ pub struct Surroundings {
     pub programs: BTreeSet<String>,
     /// The wanted variables that are set.
     pub variables: BTreeSet<String>,
-    /// Why there is no container engine to be used; `None` where there is one, or nobody asked.
-    pub engine: Option<Objection>,
+    /// Why there is no container engine to be used, without a place; `None` where there is one, or nobody asked.
+    pub engine: Option<Finding>,
     /// Why the wanted images cannot be used, of those that cannot.
-    pub images: BTreeMap<String, Objection>,
+    pub images: BTreeMap<String, Finding>,
     /// Thousandths of a core.
     pub cpu_milli: u32,
     /// Bytes.

@@ -8,12 +8,10 @@ use kingtide_exec::stamp::{moment, now_ms};
 use kingtide_exec::wire::End;
 
 use super::container::{self, Container};
+use super::end::{self, CODES_OF_A_SHUTDOWN};
 use super::engine::Trouble;
 use super::labels::Tag;
 use super::{DockerError, Held, Shared, link, work};
-
-/// What an engine says of containers that ended with the machine: by TERM, by KILL, or unknown.
-const CODES_OF_A_SHUTDOWN: &[i64] = &[143, 137, 255];
 
 /// Finds them, follows those that are to be followed, and watches the engine from now on.
 pub(super) async fn adopt(shared: &Arc<Shared>) -> Result<Held, DockerError> {
@@ -24,6 +22,14 @@ pub(super) async fn adopt(shared: &Arc<Shared>) -> Result<Held, DockerError> {
     // Before they are listed, so that none appears in between.
     let events = link::subscribe(shared);
     let found = shared.engine.list(shared.labels.filters()).await.map_err(refused)?;
+    for chore in found
+        .iter()
+        .filter(|one| one.labels.as_ref().is_some_and(|labels| shared.labels.is_chore(labels)))
+    {
+        if let Some(id) = &chore.id {
+            let _ = shared.engine.remove(id).await;
+        }
+    }
     let found: Vec<(String, Tag, Option<State>)> = found.into_iter().filter_map(|one| tagged(shared, one)).collect();
     let ours = shared.context.epoch;
     if let Some(found) = found
@@ -72,8 +78,8 @@ async fn begun(shared: &Arc<Shared>, id: &str, tag: &Tag, state: Option<State>, 
             return false;
         }
         held.ended.push(attempt.clone());
-        let end = End::NotStarted(shared.secrets.clean(&container::start_refusal(&why)));
-        container::report_unstarted(shared, attempt, now_ms(), end);
+        let refused = End::NotStarted(shared.secrets.clean(&end::start_refusal(&why)));
+        end::report_unstarted(shared, attempt, now_ms(), refused);
         return true;
     };
     let with_the_machine = ended
@@ -98,7 +104,10 @@ async fn begun(shared: &Arc<Shared>, id: &str, tag: &Tag, state: Option<State>, 
         started_ms,
     };
     let following = Arc::clone(shared);
-    shared.spawn(async move { container::follow(&following, container, stop).await });
+    shared.spawn(async move {
+        let kills = container.plan.watch(&container.id);
+        container::follow(&following, container, kills, stop).await;
+    });
     true
 }
 

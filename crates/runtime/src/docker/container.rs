@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::ContainerState;
-use kingtide_exec::disk;
-use kingtide_exec::stamp::{moment, now_ms};
-use kingtide_exec::usage;
-use kingtide_exec::wire::{Attempt, End, Exited, Report, StopReason, Usage};
+use kingtide_exec::stamp::now_ms;
+use kingtide_exec::wire::{Attempt, End, Exited, Report, StopReason};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::{ContainerStart, body};
+use super::end;
 use super::engine::Trouble;
 use super::link::Lost;
-use super::logs::{self, Logged};
+use super::logs;
+use super::oom;
+use super::ownership;
 use super::sample;
 use super::work::Work;
 use super::{Shared, Told};
@@ -24,8 +25,6 @@ use super::{Shared, Told};
 const LOG_PATIENCE: Duration = Duration::from_secs(20);
 /// How often a name that is another's is cleared and tried again.
 const NAME_TRIES: u32 = 3;
-/// An exit code beyond this is a signal's number, as shells and engines tell it.
-const SIGNAL_BASE: i64 = 128;
 
 /// What a container must be told from start to end; it is on its labels too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +34,13 @@ pub(super) struct Plan {
     pub(super) memory: Option<u64>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) stop_timeout_ms: u64,
+}
+
+impl Plan {
+    /// What can tell that the kernel killed in it; only where memory is limited.
+    pub(super) fn watch(&self, id: &str) -> oom::Watch {
+        self.memory.map(|_| oom::Watch::begin(id)).unwrap_or_default()
+    }
 }
 
 /// A container that has been started, by this runtime or an earlier one.
@@ -69,17 +75,17 @@ impl From<Lost> for Refusal {
 pub(super) async fn run(shared: Arc<Shared>, start: ContainerStart, stop: watch::Receiver<Option<StopReason>>) {
     let started_ms = now_ms();
     match begin(&shared, &start, &stop).await {
-        Ok(container) => {
+        Ok((container, kills)) => {
             shared.report(Report::Started {
                 attempt: container.attempt.clone(),
                 pid: 0,
                 at_ms: container.started_ms,
             });
-            follow(&shared, container, stop).await;
+            follow(&shared, container, kills, stop).await;
         }
         Err(Refusal::NotStarted(why)) => {
-            let end = End::NotStarted(shared.secrets.clean(&why));
-            report_unstarted(&shared, start.attempt, started_ms, end);
+            let refused = End::NotStarted(shared.secrets.clean(&why));
+            end::report_unstarted(&shared, start.attempt, started_ms, refused);
         }
         Err(Refusal::Withdrawn) => {
             shared.forget(&start.attempt).await;
@@ -92,25 +98,11 @@ pub(super) async fn run(shared: Arc<Shared>, start: ContainerStart, stop: watch:
     }
 }
 
-/// An attempt whose container never ran.
-pub(super) fn report_unstarted(shared: &Shared, attempt: Attempt, started_ms: i64, end: End) {
-    shared.report(Report::Exited(Box::new(Exited {
-        attempt,
-        end,
-        started_ms,
-        ended_ms: now_ms().max(started_ms),
-        usage: Usage::default(),
-        result: None,
-        output: None,
-        tail: String::new(),
-    })));
-}
-
 async fn begin(
     shared: &Shared,
     start: &ContainerStart,
     stop: &watch::Receiver<Option<StopReason>>,
-) -> Result<Container, Refusal> {
+) -> Result<(Container, oom::Watch), Refusal> {
     let work = shared.work(&start.attempt);
     work.make()
         .map_err(|error| Refusal::NotStarted(format!("its work folder cannot be made: {error}")))?;
@@ -121,30 +113,38 @@ async fn begin(
     if stop.borrow().is_some() {
         return Err(Refusal::Withdrawn);
     }
-    let container = |started_ms| Container {
+    let plan = start.plan();
+    let kills = plan.watch(&id);
+    launch(shared, &id).await?;
+    let container = Container {
         attempt: start.attempt.clone(),
-        id: id.clone(),
-        plan: start.plan(),
-        started_ms,
+        id,
+        plan,
+        started_ms: now_ms(),
     };
-    match shared.engine.start(&id).await {
-        Ok(()) => Ok(container(now_ms())),
-        Err(Trouble::Refused { message, .. }) => Err(Refusal::NotStarted(start_refusal(&message))),
-        Err(Trouble::Unreachable(_)) => {
+    Ok((container, kills))
+}
+
+/// Returns when it has been started.
+async fn launch(shared: &Shared, id: &str) -> Result<(), Refusal> {
+    match shared.engine.start(id).await {
+        Ok(()) => Ok(()),
+        Err(Trouble::Refused { message, .. }) => Err(Refusal::NotStarted(end::start_refusal(&message))),
+        Err(Trouble::Unreachable(_) | Trouble::Slow) => {
             // Whether it had begun is only known to the engine.
             loop {
                 shared.back().await?;
-                match shared.engine.state(&id).await {
-                    Ok(state) if has_run(&state) => return Ok(container(now_ms())),
-                    Ok(_) => match shared.engine.start(&id).await {
-                        Ok(()) => return Ok(container(now_ms())),
+                match shared.engine.state(id).await {
+                    Ok(state) if end::has_run(&state) => return Ok(()),
+                    Ok(_) => match shared.engine.start(id).await {
+                        Ok(()) => return Ok(()),
                         Err(Trouble::Refused { message, .. }) => {
-                            return Err(Refusal::NotStarted(start_refusal(&message)));
+                            return Err(Refusal::NotStarted(end::start_refusal(&message)));
                         }
-                        Err(Trouble::Unreachable(_)) => {}
+                        Err(Trouble::Unreachable(_) | Trouble::Slow) => {}
                     },
                     Err(Trouble::Refused { message, .. }) => return Err(Refusal::NotStarted(message)),
-                    Err(Trouble::Unreachable(_)) => {}
+                    Err(Trouble::Unreachable(_) | Trouble::Slow) => {}
                 }
             }
         }
@@ -164,7 +164,7 @@ async fn create(shared: &Shared, start: &ContainerStart, work: &Work) -> Result<
             Err(trouble) if trouble.is(409) && tries <= NAME_TRIES => clear_name(shared, &name).await?,
             Err(Trouble::Refused { message, .. }) => return Err(Refusal::NotStarted(message)),
             // It may have been created: its name tells.
-            Err(Trouble::Unreachable(_)) => shared.back().await?,
+            Err(Trouble::Unreachable(_) | Trouble::Slow) => shared.back().await?,
         }
     }
 }
@@ -176,7 +176,7 @@ async fn clear_name(shared: &Shared, name: &str) -> Result<(), Refusal> {
         Ok(labels) => labels,
         Err(trouble) if trouble.is(404) => return Ok(()),
         Err(Trouble::Refused { message, .. }) => return Err(Refusal::NotStarted(message)),
-        Err(Trouble::Unreachable(_)) => return Ok(shared.back().await?),
+        Err(Trouble::Unreachable(_) | Trouble::Slow) => return Ok(shared.back().await?),
     };
     match shared.labels.read(&labels, &shared.context.root) {
         Some(tag) if tag.ours && tag.epoch > shared.context.epoch => Err(Refusal::Fenced(tag.epoch)),
@@ -216,9 +216,14 @@ enum Waited {
 }
 
 /// Stays with a container until its end is told; `Lost` ends it without a word.
-pub(super) async fn follow(shared: &Arc<Shared>, container: Container, stop: watch::Receiver<Option<StopReason>>) {
+pub(super) async fn follow(
+    shared: &Arc<Shared>,
+    container: Container,
+    kills: oom::Watch,
+    stop: watch::Receiver<Option<StopReason>>,
+) {
     let attempt = container.attempt.clone();
-    match watch_to_end(shared, &container, stop).await {
+    match watch_to_end(shared, &container, &kills, stop).await {
         Ok(Some(exited)) => shared.report(Report::Exited(Box::new(exited))),
         Ok(None) => {
             shared.forget(&attempt).await;
@@ -232,6 +237,7 @@ pub(super) async fn follow(shared: &Arc<Shared>, container: Container, stop: wat
 async fn watch_to_end(
     shared: &Arc<Shared>,
     container: &Container,
+    kills: &oom::Watch,
     mut stop: watch::Receiver<Option<StopReason>>,
 ) -> Result<Option<Exited>, Lost> {
     let work = shared.work(&container.attempt);
@@ -242,14 +248,17 @@ async fn watch_to_end(
         Some(reason) => Phase::Asked(reason, Instant::now() + patience(&container.plan)),
         None => Phase::Running,
     };
-    let mut interrupted = false;
+    // It ended while the engine was away, or with it.
+    let mut unseen = false;
     let code = loop {
         match wait(shared, container, &mut stop, &mut phase, &work).await {
             Ok(Waited::Ended(code)) => break code,
             Ok(Waited::Gone) => return Ok(None),
+            Err(Trouble::Slow) => {}
             Err(_) => {
-                interrupted = true;
                 shared.back().await?;
+                let state = shared.engine.state(&container.id).await;
+                unseen = state.is_ok_and(|state| state.running != Some(true));
                 // What was read so far may have ended early; the engine's own log is whole.
                 log = logs::spawn(shared, container);
             }
@@ -257,64 +266,30 @@ async fn watch_to_end(
     };
     let state = loop {
         match shared.engine.state(&container.id).await {
-            Ok(state) => break state,
-            Err(trouble) if trouble.is(404) => return Ok(None),
+            Ok(mut state) => {
+                state.oom_killed = Some(state.oom_killed == Some(true) || kills.killed());
+                break state;
+            }
+            // Somebody has killed and removed it: what we saw of it is all there is.
+            Err(trouble) if trouble.is(404) => break ContainerState::default(),
             Err(_) => shared.back().await?,
         }
     };
-    if interrupted && code != 0 && phase == Phase::Running {
-        // The engine went and took it along.
+    if unseen && end::CODES_OF_A_SHUTDOWN.contains(&code) && phase == Phase::Running {
         return Ok(None);
     }
     let logged = timeout(LOG_PATIENCE, log.finish()).await.unwrap_or_default();
     let usage = samples.last();
-    super::ownership::take_back(shared, &work).await;
-    Ok(Some(exited(container, &state, code, phase, usage, logged, &work)))
-}
-
-fn exited(
-    container: &Container,
-    state: &ContainerState,
-    code: i64,
-    phase: Phase,
-    used: Usage,
-    logged: Logged,
-    work: &Work,
-) -> Exited {
-    let at = |text: &Option<String>| text.as_deref().and_then(moment).filter(|at_ms| *at_ms > 0);
-    let started_ms = at(&state.started_at).unwrap_or(container.started_ms);
-    let ended_ms = at(&state.finished_at).unwrap_or_else(now_ms).max(started_ms);
-    let mut usage = Usage { memory: 0, ..used };
-    let end = match (phase.reason(), code) {
-        (Some(reason), _) => End::Stopped(reason),
-        (None, 0) => End::Code(0),
-        (None, _) if state.oom_killed == Some(true) => {
-            let limit = Usage {
-                memory_peak: container.plan.memory.unwrap_or(0),
-                ..Usage::default()
-            };
-            usage = usage::at_least(usage, limit);
-            End::OutOfMemory
-        }
-        (None, _) if logged.disk_full || disk::is_full(&work.mount().to_string_lossy()) => End::DiskFull,
-        (None, code) => code_or_signal(code),
-    };
-    let (result, output) = work.left();
-    let tail = if end == End::Code(0) {
-        String::new()
-    } else {
-        logged.tail
-    };
-    Exited {
-        attempt: container.attempt.clone(),
-        end,
-        started_ms,
-        ended_ms,
+    ownership::take_back(shared, container, &work).await?;
+    Ok(Some(end::exited(
+        container,
+        &state,
+        code,
+        phase.reason(),
         usage,
-        result,
-        output,
-        tail,
-    }
+        logged,
+        &work,
+    )))
 }
 
 /// Waits for its end, and sees to it that there is one when it is due.
@@ -386,74 +361,5 @@ async fn asked(stop: &mut watch::Receiver<Option<StopReason>>) -> StopReason {
         Ok(Some(reason)) => reason,
         // It is forgotten: nobody will ask any more.
         Ok(None) | Err(_) => std::future::pending().await,
-    }
-}
-
-/// Engines add 128 to the number of the signal that ended it, as shells do. A program may exit with such a code itself; then
-/// it is nearly always a shell that speaks of its child.
-fn code_or_signal(code: i64) -> End {
-    let signal = i32::try_from(code - SIGNAL_BASE).unwrap_or(0);
-    // Those that end a program by default, real-time ones left out.
-    let ends = matches!(signal, 1..=9 | 10..=15 | 24..=27 | 29..=31);
-    match ends {
-        true => End::Signal(signal),
-        false => End::Code(i32::try_from(code).unwrap_or(i32::MAX)),
-    }
-}
-
-/// It is running or has been.
-pub(super) fn has_run(state: &ContainerState) -> bool {
-    let started = state
-        .started_at
-        .as_deref()
-        .and_then(moment)
-        .is_some_and(|at_ms| at_ms > 0);
-    started || state.running == Some(true)
-}
-
-/// The engine's message without what its layers put around it.
-pub(super) fn start_refusal(message: &str) -> String {
-    let core = match message.find("exec: \"") {
-        Some(place) => &message[place..],
-        None => message
-            .rsplit_once("container init caused: ")
-            .map_or(message, |(_, core)| core),
-    };
-    let core = core.trim().trim_end_matches(": unknown");
-    if core.contains("executable file not found") || core.contains("no such file or directory") {
-        return match core.split('"').nth(1) {
-            Some(program) if core.starts_with("exec: ") => format!("there is no program `{program}` in the image"),
-            _ => core.to_owned(),
-        };
-    }
-    core.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_beyond_128_are_signals_where_there_is_one() {
-        assert_eq!(code_or_signal(1), End::Code(1));
-        assert_eq!(code_or_signal(127), End::Code(127));
-        assert_eq!(code_or_signal(137), End::Signal(9));
-        assert_eq!(code_or_signal(143), End::Signal(15));
-        assert_eq!(code_or_signal(145), End::Code(145), "17 ends nobody");
-        assert_eq!(code_or_signal(255), End::Code(255));
-    }
-
-    #[test]
-    fn refusals_are_told_in_few_words() {
-        let runc = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
-                    process: exec: \"nope\": executable file not found in $PATH: unknown";
-        assert_eq!(start_refusal(runc), "there is no program `nope` in the image");
-        let denied =
-            "OCI runtime create failed: x: starting container process caused: exec: \"/a\": permission denied: unknown";
-        assert_eq!(start_refusal(denied), "exec: \"/a\": permission denied");
-        assert_eq!(
-            start_refusal("could not select device driver"),
-            "could not select device driver"
-        );
     }
 }

@@ -60,6 +60,9 @@ pub(super) enum Trouble {
     /// It did not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// It has not answered yet, and may be at it.
+    #[error("it has not answered within {TIMEOUT_SECONDS} s")]
+    Slow,
 }
 
 impl Trouble {
@@ -85,6 +88,7 @@ impl From<Error> for Trouble {
                     message: error.to_string(),
                 }
             }
+            Error::RequestTimeoutError => Trouble::Slow,
             other => Trouble::Unreachable(chain(&other)),
         }
     }
@@ -180,6 +184,12 @@ impl Engine {
     pub(super) async fn state(&self, container: &str) -> Result<ContainerState, Trouble> {
         let inspected = self.client.inspect_container(container, None).await?;
         Ok(inspected.state.unwrap_or_default())
+    }
+
+    /// The image of a container.
+    pub(super) async fn image(&self, container: &str) -> Result<String, Trouble> {
+        let inspected = self.client.inspect_container(container, None).await?;
+        Ok(inspected.image.unwrap_or_default())
     }
 
     pub(super) async fn labels(&self, container: &str) -> Result<HashMap<String, String>, Trouble> {

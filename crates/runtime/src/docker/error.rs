@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kingtide_core::finding::Finding;
+
 /// What keeps containers from being run.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -50,6 +52,27 @@ pub enum DockerError {
 }
 
 impl DockerError {
+    /// As the checker says it, without a place.
+    pub fn finding(&self) -> Finding {
+        let message = super::engine::chain(self);
+        let finding = match self {
+            DockerError::Missing { .. } => Finding::error("docker-missing", message),
+            DockerError::NotRunning { .. } => Finding::error("docker-not-running", message),
+            DockerError::NoPermission { .. } => Finding::error("docker-no-permission", message),
+            DockerError::Elsewhere { .. } => Finding::error("docker-elsewhere", message),
+            DockerError::OtherSystem { .. } => Finding::error("docker-other-system", message),
+            DockerError::NoImage { .. } => Finding::error("image-not-found", message),
+            // It may be reached when it is needed.
+            DockerError::NotPulled { .. } => Finding::warning("image-unreachable", message),
+            DockerError::OtherPlatform { .. } => Finding::error("wrong-architecture", message),
+            DockerError::Context { .. } | DockerError::Build { .. } => Finding::error("build-failed", message),
+            DockerError::Fenced { .. } | DockerError::Refused { .. } | DockerError::Files { .. } => {
+                Finding::error("docker-refused", message)
+            }
+        };
+        finding.help(self.advice())
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> String {
         match self {

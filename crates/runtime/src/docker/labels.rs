@@ -18,6 +18,8 @@ const LOG: &str = "kingtide.log";
 const LOG_LIMIT: &str = "kingtide.log-limit";
 const MEMORY: &str = "kingtide.memory";
 const TIMEOUT: &str = "kingtide.timeout-ms";
+/// On containers that are no attempt's: a later runtime removes them.
+const CHORE: &str = "kingtide.chore";
 const STOP_TIMEOUT: &str = "kingtide.stop-timeout-ms";
 /// In `.kingtide/`: what its database is told from others by.
 const INSTANCE_FILE: &str = "containers.id";
@@ -87,6 +89,16 @@ impl Labels {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
+    }
+
+    /// The labels of a container that only does something for another.
+    pub(super) fn chore(&self) -> HashMap<String, String> {
+        let labels = [(PROJECT, self.project.clone()), (CHORE, "yes".to_owned())];
+        labels.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    pub(super) fn is_chore(&self, labels: &HashMap<String, String>) -> bool {
+        labels.get(PROJECT) == Some(&self.project) && labels.contains_key(CHORE)
     }
 
     /// `None` when they are not those of a container of this project, or not whole.

@@ -37,14 +37,7 @@ pub(super) fn subscribe(shared: &Arc<Shared>) -> Events {
         ..EventsOptions::default()
     };
     let client = shared.engine.client.clone();
-    Box::pin(async_stream(client, options))
-}
-
-fn async_stream(
-    client: bollard::Docker,
-    options: EventsOptions,
-) -> impl Stream<Item = Result<EventMessage, Error>> + Send {
-    client.events(Some(options))
+    Box::pin(client.events(Some(options)))
 }
 
 /// Obeys the events until nobody needs it any more.
@@ -67,7 +60,7 @@ pub(super) fn watch(shared: &Arc<Shared>, events: Events) {
                 "the container engine at `{}` does not answer; trying again",
                 socket.display()
             );
-            (watching.tell)(Told::Said(said));
+            watching.say(said);
             let until = Instant::now() + PATIENCE;
             let mut pause = FIRST_PAUSE;
             while !watching.engine.answers().await {
@@ -79,7 +72,7 @@ pub(super) fn watch(shared: &Arc<Shared>, events: Events) {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            (watching.tell)(Told::Said("the container engine answers again".to_owned()));
+            watching.say("the container engine answers again".to_owned());
             events = subscribe(&watching);
             fence(&watching).await;
         }
@@ -106,7 +99,8 @@ async fn judge(shared: &Shared, id: &str, labels: &HashMap<String, String>) {
     let Some(tag) = shared.labels.read(labels, &shared.context.root) else {
         return;
     };
-    if !tag.ours || tag.epoch < shared.context.epoch && !shared.attempts().contains_key(&tag.attempt) {
+    // One of our own epoch that we do not know was ordered before a connection was lost, or by a handle that is gone.
+    if !tag.ours || tag.epoch <= shared.context.epoch && !shared.attempts().contains_key(&tag.attempt) {
         let _ = shared.engine.remove(id).await;
     } else if tag.epoch > shared.context.epoch {
         shared.fenced(tag.epoch);
@@ -137,7 +131,7 @@ impl Shared {
                 Ok(()) => return Ok(()),
                 // Such as a file system that is busy: what is left is found by the next runtime.
                 Err(Trouble::Refused { .. }) => return Ok(()),
-                Err(Trouble::Unreachable(_)) => self.back().await?,
+                Err(Trouble::Unreachable(_) | Trouble::Slow) => self.back().await?,
             }
         }
     }

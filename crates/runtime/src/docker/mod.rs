@@ -3,15 +3,16 @@
 //! for processes: it outlives a runtime that dies, and keeps a container's end until that is acknowledged.
 //!
 //! `socket` finds the engine and `engine` speaks with it; `image` and `build` (with `tree`, `ignore` and `credentials`) make images ready;
-//! `body` says what a container is, `container` is one from its creation to its end, with `logs`, `sample`, `work` (its folder)
+//! `body` says what a container is, `container` is one from its creation to its end (`end`), with `logs`, `sample`, `oom`, `work` (its folder)
 //! and `ownership`; `adopt` finds what an earlier runtime left, `link` watches the connection and fences. Labels and names are in
-//! `labels`.
+//! `labels`; `probe` only looks.
 
 mod adopt;
 mod body;
 mod build;
 mod container;
 mod credentials;
+mod end;
 mod engine;
 mod error;
 mod ignore;
@@ -19,7 +20,9 @@ mod image;
 mod labels;
 mod link;
 mod logs;
+mod oom;
 mod ownership;
+mod probe;
 mod sample;
 mod socket;
 mod tree;
@@ -29,6 +32,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kingtide_core::project::ImageSource;
 use kingtide_exec::redact::Secrets;
@@ -39,6 +43,7 @@ use tokio::sync::watch;
 pub use body::{ContainerStart, Mount};
 pub use error::DockerError;
 pub use image::Image;
+pub use probe::{Found, look_around, probe};
 
 use engine::Engine;
 use labels::Labels;
@@ -110,6 +115,8 @@ struct Shared {
     handle: Handle,
     tell: Tell,
     attempts: Mutex<BTreeMap<wire::Attempt, Known>>,
+    /// How many acknowledged attempts are not removed yet.
+    leaving: watch::Sender<usize>,
     /// True once nobody needs anything done any more: all handles are dropped, or the engine is gone.
     closed: watch::Sender<bool>,
 }
@@ -146,6 +153,7 @@ impl Docker {
             handle: handle.clone(),
             tell,
             attempts: Mutex::default(),
+            leaving: watch::channel(0).0,
             closed: watch::channel(false).0,
         });
         let life = Arc::new(Life(shared.closed.clone()));
@@ -179,12 +187,26 @@ impl Docker {
                 known.remove(attempt);
             }
         }
+        shared.leaving.send_modify(|leaving| *leaving += attempts.len());
         // Not ended with the handle: nobody would come back to it before the next `connect`.
         self.shared.handle.spawn(async move {
             for attempt in attempts {
                 shared.forget(&attempt).await;
+                shared.leaving.send_modify(|leaving| *leaving -= 1);
             }
         });
+    }
+
+    /// Waits until everything acknowledged is removed, so that the runtime behind the handle can go. At most `patience`: what is left
+    /// then is removed by the next `connect`.
+    pub fn settle(&self, patience: Duration) {
+        let mut leaving = self.shared.leaving.subscribe();
+        let settled = async move {
+            tokio::time::timeout(patience, leaving.wait_for(|leaving| *leaving == 0))
+                .await
+                .is_ok()
+        };
+        self.shared.handle.block_on(settled);
     }
 
     /// The image of a job, made ready: pulled once, or built when its sources have changed. Blocks, for minutes where it must.
@@ -205,6 +227,11 @@ impl Docker {
         shared
             .handle
             .block_on(image::ensure(&shared.engine, name, source, project, say))
+    }
+
+    /// Where the engine listens.
+    pub fn socket(&self) -> PathBuf {
+        self.shared.engine.path()
     }
 
     /// The gateway of the engine's default bridge: an address of this machine that containers reach.
@@ -238,10 +265,15 @@ impl Shared {
     /// container finds its folder.
     async fn forget(&self, attempt: &str) {
         self.attempts().remove(attempt);
-        if self.clear(&self.labels.container(attempt)).await.is_ok() {
-            // What cannot be removed now is cleared away by a later runtime, or said.
-            let _ = self.work(attempt).remove();
+        if self.clear(&self.labels.container(attempt)).await.is_ok()
+            && let Err(error) = self.work(attempt).remove()
+        {
+            self.say(format!("the work folder of {attempt} cannot be removed: {error}"));
         }
+    }
+
+    fn say(&self, line: String) {
+        (self.tell)(Told::Said(line));
     }
 
     fn work(&self, attempt: &str) -> Work {

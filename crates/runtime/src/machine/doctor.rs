@@ -10,8 +10,10 @@ use std::time::SystemTime;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::containers::containers;
 use super::{CpuLimit, Machine, MemoryLimit};
-use crate::python::{Found, look_up};
+use crate::docker;
+use crate::python::{self, look_up};
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// A moment when this was written. A clock behind it is wrong.
@@ -52,6 +54,7 @@ pub fn facts(asked: &Asked<'_>) -> Vec<Fact> {
     facts.extend([
         python_fact(python.as_ref(), uv.as_ref()),
         uv_fact(uv.as_ref()),
+        containers(&docker::probe()),
         open_files(),
         user(),
         clock(),
@@ -60,7 +63,7 @@ pub fn facts(asked: &Asked<'_>) -> Vec<Fact> {
 }
 
 impl Fact {
-    fn good(name: &'static str, value: impl Into<String>) -> Fact {
+    pub(super) fn good(name: &'static str, value: impl Into<String>) -> Fact {
         Fact {
             name,
             value: value.into(),
@@ -78,7 +81,7 @@ impl Fact {
         }
     }
 
-    fn noting(mut self, advice: impl Into<String>) -> Fact {
+    pub(super) fn noting(mut self, advice: impl Into<String>) -> Fact {
         self.advice = Some(advice.into());
         self
     }
@@ -243,15 +246,15 @@ fn file_system_of(magic: u64) -> Fact {
     }
 }
 
-fn python_fact(python: Option<&Found>, uv: Option<&Found>) -> Fact {
+fn python_fact(python: Option<&python::Found>, uv: Option<&python::Found>) -> Fact {
     let name = "python3";
     let uv_runs = uv.is_some_and(|uv| uv.version.is_some());
     match python {
-        Some(Found {
+        Some(python::Found {
             path,
             version: Some(version),
         }) => Fact::good(name, format!("{version} ({})", path.display())),
-        Some(Found { path, version: None }) if !uv_runs => Fact::bad(
+        Some(python::Found { path, version: None }) if !uv_runs => Fact::bad(
             name,
             path.display().to_string(),
             "it does not run; see what `python3 --version` says in the project's folder",
@@ -262,13 +265,13 @@ fn python_fact(python: Option<&Found>, uv: Option<&Found>) -> Fact {
     }
 }
 
-fn uv_fact(uv: Option<&Found>) -> Fact {
+fn uv_fact(uv: Option<&python::Found>) -> Fact {
     match uv {
-        Some(Found {
+        Some(python::Found {
             path,
             version: Some(version),
         }) => Fact::good("uv", format!("{version} ({})", path.display())),
-        Some(Found { path, version: None }) => Fact::good("uv", format!("{} does not run", path.display()))
+        Some(python::Found { path, version: None }) => Fact::good("uv", format!("{} does not run", path.display()))
             .noting("Python environments are made with pip instead"),
         None => Fact::good("uv", "not found").noting("Python environments are made with pip instead, which is slower"),
     }

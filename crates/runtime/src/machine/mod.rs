@@ -5,6 +5,7 @@
 //! matters on this machine.
 
 mod cgroup;
+mod containers;
 mod doctor;
 
 use std::collections::BTreeSet;

@@ -1,15 +1,26 @@
 //! One transaction: the engine's changes and the reads it asks for between them, committed at once or not at all.
 
-use kingtide_core::engine::event::{AttemptRow, Change, Counts, TaskRow};
+use kingtide_core::engine::event::{AttemptRow, Change, Counts, Ledger, Named, TaskRow, TaskState};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{Store, StoreError};
 
 /// An open transaction of the lease's holder. Dropped without `commit`, nothing has happened.
 pub struct Batch<'a> {
     pub(super) tx: Transaction<'a>,
+}
+
+/// How a task stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) state: TaskState,
+    /// Attempts so far, the leased one included.
+    pub(crate) attempt: u32,
+    pub(crate) ledger: Ledger,
+    /// Of the attempt that runs.
+    pub(crate) started_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -41,6 +52,30 @@ impl Batch<'_> {
     /// Makes everything durable: one flush.
     pub fn commit(self) -> Result<(), StoreError> {
         Ok(self.tx.commit()?)
+    }
+
+    /// A task as its row says; `None` when it was forgotten.
+    pub(crate) fn standing(&self, task: TaskId) -> Result<Option<Standing>, StoreError> {
+        let sql = "SELECT state, attempt, failures, losses, memory, started_at FROM task WHERE run = ?1 AND seq = ?2";
+        let mut statement = self.tx.prepare_cached(sql)?;
+        let row = statement.query_row(params![task.run.0, task.seq], |row| {
+            let ledger = Ledger {
+                failures: row.get(2)?,
+                losses: row.get(3)?,
+                memory: row.get::<_, Option<i64>>(4)?.map(|bytes| bytes as u64),
+            };
+            let started_at: Option<i64> = row.get(5)?;
+            Ok((row.get::<_, String>(0)?, row.get(1)?, ledger, started_at.map(Timestamp)))
+        });
+        let Some((state, attempt, ledger, started_at)) = row.optional()? else {
+            return Ok(None);
+        };
+        Ok(Some(Standing {
+            state: TaskState::named(&state).ok_or(StoreError::Unknown(state))?,
+            attempt,
+            ledger,
+            started_at,
+        }))
     }
 
     pub fn renew_lease(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -79,6 +114,11 @@ impl Batch<'_> {
                 self.execute(sql, params![task.run.0, task.seq, *files as i64, *bytes as i64])
             }
             Change::Published { task } => self.published(*task),
+            Change::InstanceOpened { instance, job, at } => {
+                let sql = "INSERT INTO instance (id, job, opened_at) VALUES (?1, ?2, ?3)";
+                self.execute(sql, params![instance.0, job, at.0])
+            }
+            Change::InstanceEnded { instance, .. } => self.execute("DELETE FROM instance WHERE id = ?1", [instance.0]),
             Change::CancelWaiting { run, at } => {
                 let sql = "UPDATE task SET state = 'cancelled', visible_at = NULL, ended_at = ?2, reason = 'cancelled'
                            WHERE run = ?1 AND state = 'waiting'";

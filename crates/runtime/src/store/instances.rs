@@ -1,6 +1,8 @@
 //! Instances of consumers: a row for each that was started and whose end is not known.
 
-use kingtide_core::id::InstanceId;
+use std::collections::BTreeSet;
+
+use kingtide_core::id::{InstanceId, RunId, TaskId};
 use rusqlite::OptionalExtension;
 
 use super::{Store, StoreError};
@@ -13,6 +15,14 @@ impl Store {
             .prepare("SELECT id FROM instance WHERE job = ?1 ORDER BY id")?;
         let ids = statement.query_map([job], |row| row.get(0).map(InstanceId))?;
         Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// The tasks whose messages the holder of this access key has received and not deleted.
+    pub fn held(&self, access_key: &str) -> Result<BTreeSet<TaskId>, StoreError> {
+        let sql = "SELECT run, seq FROM letter WHERE holder = ?1 AND run IS NOT NULL";
+        let mut statement = self.connection.prepare(sql)?;
+        let held = statement.query_map([access_key], |row| Ok(RunId(row.get(0)?).task(row.get(1)?)))?;
+        Ok(held.collect::<Result<_, _>>()?)
     }
 
     /// A number that no instance ever had.

@@ -4,6 +4,7 @@
 //! `runs.rs` makes and opens runs, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
+mod instances;
 pub(crate) mod intake;
 mod lease;
 mod queue;

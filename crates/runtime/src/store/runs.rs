@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use kingtide_core::engine::event::{Counts, Host, Leased, Ledger, OpenRun, RunState};
+use kingtide_core::engine::event::{Counts, Host, Leased, Ledger, OpenRun, RunState, TaskState};
 use kingtide_core::engine::state::Named;
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode};
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -169,6 +169,11 @@ impl Store {
         let Some((counts, deadline, its_workers, is_intake)) = found.optional()? else {
             return Ok(None);
         };
+        let counts = match job.mode {
+            Mode::Task => counts,
+            // Whoever received its messages may have done so while the run was not open anywhere.
+            Mode::Consumer => count(&self.connection, run, counts)?,
+        };
         let (leased, unpublished) = active(&self.connection, run)?;
         Ok(Some(OpenRun {
             run,
@@ -299,6 +304,31 @@ impl Batch<'_> {
         self.tx.prepare_cached(sql)?.execute(params![run.0, total])?;
         Ok(Ok(()))
     }
+}
+
+/// Counts of tasks by the states in their rows.
+fn count(connection: &Connection, run: RunId, kept: Counts) -> Result<Counts, StoreError> {
+    let sql = "SELECT state, count(*) FROM task WHERE run = ?1 GROUP BY state";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([run.0])?;
+    let mut counts = Counts {
+        attempts: kept.attempts,
+        ..Counts::default()
+    };
+    while let Some(row) = rows.next()? {
+        let state: String = row.get(0)?;
+        let number = row.get::<_, i64>(1)? as u64;
+        counts.total += number;
+        match TaskState::named(&state).ok_or(StoreError::Unknown(state))? {
+            TaskState::Waiting | TaskState::Leased => {}
+            TaskState::Succeeded => counts.succeeded = number,
+            TaskState::Skipped => counts.skipped = number,
+            TaskState::Failed => counts.failed = number,
+            TaskState::Rejected => counts.rejected = number,
+            TaskState::Cancelled => counts.cancelled = number,
+        }
+    }
+    Ok(counts)
 }
 
 /// An attempt and the folder of its output.

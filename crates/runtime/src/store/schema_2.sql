@@ -143,3 +143,10 @@ ALTER TABLE run ADD COLUMN loading INTEGER NOT NULL DEFAULT 0;
 -- At most so many of its attempts at once.
 ALTER TABLE run ADD COLUMN workers INTEGER;
 CREATE INDEX run_open ON run (job) WHERE state = 'open';
+
+-- An instance of a consumer: a program of a job that reads its queue itself. Rows go with the instance's end; numbers never come twice.
+CREATE TABLE instance (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    job       TEXT NOT NULL,
+    opened_at INTEGER NOT NULL
+) STRICT;

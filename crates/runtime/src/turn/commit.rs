@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kingtide_core::engine::event::{RunState, TaskState};
-use kingtide_core::engine::{Change, Effect, Event, IllegalTransition};
+use kingtide_core::engine::{Change, Effect, Engine, Event, IllegalTransition};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
+use kingtide_core::time::Timestamp;
 
 use super::Turn;
+use super::calls::{Answers, Heard};
 use crate::notice::Notice;
 use crate::runtime::{RunError, now};
-use crate::store::StoreError;
+use crate::store::{Batch, StoreError};
 
 /// How often a full disk is looked at: nothing tells when there is room again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
@@ -31,18 +33,55 @@ impl Turn<'_> {
             pending.changes.extend(step.changes);
             pending.effects.extend(step.effects);
         }
-        let due = self.renewed.elapsed() >= self.store.renewal();
-        if !pending.changes.is_empty() || keeper.is_some() || due || self.engine.next_receive(now).is_some() {
+        let told = pending.effects.len();
+        self.tell_queues(&pending.effects);
+        let due = self.renewed.elapsed() >= self.store.renewal() && !self.is_idle();
+        let asked = self.calls.is_due(now) || self.engine.next_receive(now).is_some();
+        if !pending.changes.is_empty() || keeper.is_some() || due || asked {
             self.commit(&mut pending, keeper, observe)?;
         }
+        self.tell_queues(&pending.effects[told..]);
         let requests = self.actuators.perform(pending.effects, &mut self.gauges, observe);
         self.hosts.send(&requests);
         for change in pending.changes {
-            if let Change::RunEnded { run, state, reason, .. } = change {
-                self.close(run, state, reason, observe)?;
+            match change {
+                Change::RunEnded { run, state, reason, .. } => self.close(run, state, reason, observe)?,
+                Change::InstanceEnded { instance, .. } => self.actuators.forget_instance(instance),
+                _ => {}
             }
         }
-        Ok(())
+        self.open_heard(pending.heard, observe)
+    }
+
+    /// What the engine decided about consumers is the queues' business too.
+    fn tell_queues(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Employ(employ) => self.calls.admit(employ.instance),
+                Effect::Dismiss { instance } => self.calls.dismiss(*instance),
+                Effect::Reclaim { instance, .. } => self.calls.reclaim(*instance),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs that messages have opened are worked off, queues that were purged are no longer.
+    fn open_heard(&mut self, heard: Heard, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
+        let mut events = Vec::new();
+        for run in heard.opened {
+            if self.stays && !self.engine.is_draining() {
+                events.extend(self.open(run, observe)?);
+            }
+        }
+        for job in heard.purged {
+            let runs = self.actuators.contexts.iter();
+            let runs = runs.filter(|(_, context)| context.job.name == job);
+            events.extend(runs.map(|(run, _)| Event::Purged(*run)));
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.take(events, None, observe)
     }
 
     /// What is left to do of a run whose end is on disk.
@@ -75,6 +114,12 @@ impl Turn<'_> {
         loop {
             match self.try_commit(pending, keeper) {
                 Ok(()) => break,
+                // What was asked of the queues is not asked twice: whoever asked is told to, and the loop begins anew from
+                // what is on disk.
+                Err(Attempted::Store(StoreError::DiskFull)) if pending.performed => {
+                    self.calls.refuse(std::mem::take(&mut pending.answers));
+                    return Err(StoreError::DiskFull.into());
+                }
                 Err(Attempted::Store(StoreError::DiskFull)) => {
                     if !paused {
                         observe(Notice::Said(
@@ -100,6 +145,39 @@ impl Turn<'_> {
         let renews = self.renewed.elapsed() >= self.store.renewal() / 2;
         let batch = self.store.begin()?;
         batch.write(&pending.changes)?;
+        let jobs = &self.project.jobs;
+        if self.calls.is_due(now) {
+            pending.performed = true;
+            let notes = self.calls.perform(&batch, now, jobs, &mut pending.answers)?;
+            let mut events = Vec::new();
+            for note in notes {
+                let Some(event) = self.calls.event(&batch, note, &mut pending.heard)? else {
+                    continue;
+                };
+                // Of many that arrive in one run, one event.
+                if let (Event::Arrived { run, .. }, Some(Event::Arrived { run: last, count })) =
+                    (&event, events.last_mut())
+                    && run == last
+                {
+                    *count += 1;
+                    continue;
+                }
+                // The rows that the next note is about may be what this one changes.
+                let is_arrival = matches!(event, Event::Arrived { .. });
+                events.push(event);
+                if !is_arrival {
+                    for event in events.drain(..) {
+                        apply(&mut self.engine, &batch, pending, now, event)?;
+                    }
+                }
+            }
+            for event in events {
+                apply(&mut self.engine, &batch, pending, now, event)?;
+            }
+            for event in self.calls.look(&batch, now, self.project)? {
+                apply(&mut self.engine, &batch, pending, now, event)?;
+            }
+        }
         while let Some(receive) = self.engine.next_receive(now) {
             let offer = batch.receive(receive, now)?;
             let tasks: Vec<TaskId> = offer.received.deliveries.iter().map(|delivery| delivery.task).collect();
@@ -124,6 +202,16 @@ impl Turn<'_> {
             pending.changes.extend(step.changes);
             batch.write(&pending.changes[from..])?;
         }
+        let contexts = &self.actuators.contexts;
+        let run = |run| {
+            contexts
+                .get(&run)
+                .map(|context| (context.job.name.clone(), context.host))
+        };
+        if pending.changes.iter().any(is_of_queues) {
+            pending.performed = true;
+            self.calls.follow(&batch, now, jobs, &pending.changes, run)?;
+        }
         if let Some(keeper) = keeper {
             batch.note_keeper(keeper)?;
         }
@@ -131,6 +219,9 @@ impl Turn<'_> {
             batch.renew_lease(now)?;
         }
         batch.commit()?;
+        if pending.performed {
+            self.calls.committed(std::mem::take(&mut pending.answers));
+        }
         if renews {
             self.renewed = Instant::now();
         }
@@ -150,6 +241,34 @@ impl Turn<'_> {
 struct Pending {
     changes: Vec<Change>,
     effects: Vec<Effect>,
+    /// Something was asked of the queues.
+    performed: bool,
+    answers: Answers,
+    heard: Heard,
+}
+
+/// Applies an event in the middle of a transaction.
+fn apply(
+    engine: &mut Engine,
+    batch: &Batch<'_>,
+    pending: &mut Pending,
+    now: Timestamp,
+    event: Event,
+) -> Result<(), Attempted> {
+    let step = engine.apply(now, event).map_err(Attempted::Illegal)?;
+    batch.write(&step.changes)?;
+    pending.changes.extend(step.changes);
+    pending.effects.extend(step.effects);
+    Ok(())
+}
+
+/// Whether something follows from it for a queue.
+fn is_of_queues(change: &Change) -> bool {
+    match change {
+        Change::Task(row) => matches!(row.state, TaskState::Failed | TaskState::Rejected),
+        Change::CancelWaiting { .. } => true,
+        _ => false,
+    }
 }
 
 enum Attempted {

@@ -12,11 +12,12 @@ use kingtide_exec::keeper::client::{self, ConnectError};
 use kingtide_exec::wire::{self, Hello, Report, Request};
 
 use super::Turn;
+use crate::docker::{Held, Told};
 use crate::inbox::Inbound;
 use crate::notice::Notice;
 use crate::runtime::RunError;
 use crate::store::StoreError;
-use crate::{keeper, process};
+use crate::{containers, keeper, process};
 
 /// The connections to them.
 pub(super) struct Hosts {
@@ -98,6 +99,47 @@ impl Turn<'_> {
                 return Err(StoreError::Fenced { ours, found: ours + 1 }.into());
             }
             Report::Welcome(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The engine of containers answers.
+    pub(super) fn docker_found(&mut self, held: &Held, events: &mut Vec<Event>) -> Result<(), RunError> {
+        let misread = |error| RunError::Keeper(Box::new(error));
+        let holds = containers::names(held).map(|name| name.parse::<AttemptId>());
+        let holds = holds.collect::<Result<BTreeSet<_>, _>>().map_err(misread)?;
+        events.push(Event::HostFound {
+            host: Host::Docker,
+            holds,
+            // Whether a container that is not there ever was, nobody can tell: it counts as lost.
+            same: false,
+        });
+        Ok(())
+    }
+
+    pub(super) fn told(
+        &mut self,
+        told: Told,
+        events: &mut Vec<Event>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        match told {
+            Told::Reports(reports) => {
+                for report in reports {
+                    self.report(report, events)?;
+                }
+            }
+            Told::Lost(attempts) => {
+                let attempts = keeper::attempts(&attempts).map_err(|error| RunError::Keeper(Box::new(error)))?;
+                events.push(Event::Lost { attempts });
+            }
+            Told::Said(text) => observe(Notice::Said(text)),
+            Told::Gone => {
+                let text = "the engine of containers does not answer: nothing new starts in it until it does";
+                observe(Notice::Said(text.to_owned()));
+                events.push(Event::HostAway(Host::Docker));
+                self.actuators.containers.reconnect();
+            }
         }
         Ok(())
     }

@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use kingtide_core::engine::Event;
-use kingtide_core::engine::event::Host;
+use kingtide_core::engine::event::{Host, OpenConsumer};
 use kingtide_core::id::RunId;
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode, Program};
 
 use super::Turn;
-use crate::actuators::{Context, chain};
+use crate::actuators::Context;
+use crate::chores::chain;
 use crate::control::{Load, Reply};
 use crate::inbox::Inbound;
 use crate::layout::run_name;
@@ -17,7 +18,7 @@ use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{RunError, now};
 use crate::store::NewRun;
-use crate::surroundings;
+use crate::{keys, surroundings};
 
 /// Whether what a job's attempts need is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +40,20 @@ impl<'a> Turn<'a> {
         let Some(mut open) = self.store.open_run(run, job, self.options.workers)? else {
             return Ok(None);
         };
-        open.host = Host::Keeper;
+        open.host = host(job);
         self.make_folders(job, run)?;
+        if job.mode == Mode::Consumer {
+            let batch = self.store.begin()?;
+            self.calls.post(&batch, now(), &self.project.jobs, &job.name, run)?;
+            batch.commit()?;
+        }
         open.ready = self.prepare(job, observe)?;
         self.gauges.insert(run, Gauge::new(run, &title, open.counts, now()));
         self.actuators.contexts.insert(
             run,
             Context {
                 job: job.clone(),
+                host: open.host,
                 name: title.clone(),
             },
         );
@@ -58,14 +65,51 @@ impl<'a> Turn<'a> {
         Ok(Some(Event::RunOpened(Box::new(open))))
     }
 
+    /// Takes up a job whose program reads the queue itself: the event that opens it, with the instances that an earlier runtime
+    /// left running.
+    pub(super) fn open_consumer(&mut self, job: &Job, observe: &mut dyn FnMut(Notice)) -> Result<Event, RunError> {
+        let host = match job.program {
+            Program::Process => Host::Keeper,
+            Program::Container(_) => Host::Docker,
+        };
+        make(&self.layout.consumer_logs(&job.name))?;
+        self.actuators.consumers.insert(job.name.clone(), (job.clone(), host));
+        let mut instances = Vec::new();
+        for instance in self.store.instances(&job.name)? {
+            let held = self.store.held(&keys::access_key(instance))?;
+            for task in &held {
+                self.calls.know_holder(*task, instance);
+            }
+            self.calls.admit(instance);
+            self.actuators.keys.admit(instance);
+            self.actuators.instances.insert(instance, host);
+            instances.push((instance, held));
+        }
+        let ready = self.prepare(job, observe)?;
+        Ok(Event::ConsumerOpened(Box::new(OpenConsumer {
+            job: job.clone(),
+            host,
+            ready,
+            instances,
+            next: self.store.next_instance()?,
+        })))
+    }
+
     /// Makes a job ready, or begins to; whether it is.
     fn prepare(&mut self, job: &Job, observe: &mut dyn FnMut(Notice)) -> Result<bool, RunError> {
         if let Some(preparation) = self.preparations.get(&job.name) {
             return Ok(*preparation == Preparation::Ready);
         }
         if !surroundings::takes_time(job) {
-            let outcome =
-                surroundings::prepare(job, &self.layout, self.options, &self.actuators.inherited, &mut |_| ());
+            let outcome = surroundings::prepare(
+                job,
+                &self.project.name,
+                &self.layout,
+                self.options,
+                &self.actuators.inherited,
+                &self.actuators.containers,
+                &mut |_| (),
+            );
             let mut events = Vec::new();
             self.prepared(&job.name, outcome.map(Box::new), &mut events, observe)?;
             return Ok(self.preparations.contains_key(&job.name));
@@ -73,6 +117,7 @@ impl<'a> Turn<'a> {
         self.preparations.insert(job.name.clone(), Preparation::Underway);
         let (job, layout, options) = (job.clone(), self.layout.clone(), self.options.clone());
         let (inherited, inbox) = (self.actuators.inherited.clone(), self.sender.clone());
+        let (containers, project) = (self.actuators.containers.clone(), self.project.name.clone());
         std::thread::Builder::new()
             .name("prepare".to_owned())
             .spawn(move || {
@@ -80,7 +125,8 @@ impl<'a> Turn<'a> {
                     // Nobody listens any more when the loop is over.
                     let _ = inbox.send(Inbound::Said(line));
                 };
-                let outcome = surroundings::prepare(&job, &layout, &options, &inherited, &mut say);
+                let outcome =
+                    surroundings::prepare(&job, &project, &layout, &options, &inherited, &containers, &mut say);
                 let _ = inbox.send(Inbound::Prepared(job.name, outcome.map(Box::new)));
             })
             .map_err(RunError::Prepare)?;
@@ -103,6 +149,7 @@ impl<'a> Turn<'a> {
                 let runs = self.actuators.contexts.iter();
                 let runs = runs.filter(|(_, context)| context.job.name == job);
                 events.extend(runs.map(|(run, _)| Event::Ready(*run)));
+                events.push(Event::ConsumerReady(job.to_owned()));
             }
             Err(error) if self.stays => {
                 self.preparations.remove(job);
@@ -196,6 +243,15 @@ impl<'a> Turn<'a> {
 
     fn make_folders(&self, job: &Job, run: RunId) -> Result<(), RunError> {
         make(&self.layout.logs(&job.name, run))
+    }
+}
+
+/// What runs a job's attempts.
+fn host(job: &Job) -> Host {
+    match (job.mode, &job.program) {
+        (Mode::Consumer, _) => Host::Outside,
+        (Mode::Task, Program::Process) => Host::Keeper,
+        (Mode::Task, Program::Container(_)) => Host::Docker,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Harbour {
     project_id: String,
     told: Receiver<Told>,
     docker: Option<Docker>,
+    /// Of the engine, once it was found.
+    socket: PathBuf,
     /// What was told and not yet asked for.
     kept: Vec<Told>,
 }
@@ -47,6 +49,7 @@ pub(crate) fn harbour() -> Option<Harbour> {
         project_id,
         told: mpsc::channel().1,
         docker: None,
+        socket: PathBuf::new(),
         kept: Vec::new(),
     };
     if !Path::new(BUSYBOX).exists() {
@@ -73,6 +76,10 @@ impl Harbour {
         self.folder.path()
     }
 
+    pub(crate) fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
     pub(crate) fn context(&self, epoch: i64) -> Context {
         Context {
             project_id: self.project_id.clone(),
@@ -88,6 +95,7 @@ impl Harbour {
     pub(crate) fn connect(&mut self, epoch: i64) -> Result<Held, DockerError> {
         self.leave();
         let (docker, held, told) = self.visit(epoch)?;
+        self.socket = docker.socket();
         self.docker = Some(docker);
         self.told = told;
         Ok(held)
@@ -242,17 +250,16 @@ impl Harbour {
         self.docker().stop(vec![attempt.to_owned()], reason);
     }
 
+    /// Where the engine is.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
     /// The engine, without Kingtide in between.
     pub(crate) fn engine(&self) -> bollard::Docker {
-        let host = std::env::var(VARIABLE).or_else(|_| std::env::var("DOCKER_HOST"));
-        let path = host.unwrap_or_else(|_| "/var/run/docker.sock".to_owned());
-        self.runtime
-            .block_on(
-                bollard::Docker::connect_with_unix(&path, 60, bollard::API_DEFAULT_VERSION)
-                    .expect("there")
-                    .negotiate_version(),
-            )
-            .expect("it answers")
+        let path = self.socket.to_string_lossy();
+        let client = bollard::Docker::connect_with_unix(&path, 60, bollard::API_DEFAULT_VERSION).expect("there");
+        self.runtime.block_on(client.negotiate_version()).expect("it answers")
     }
 
     /// Names of the project's containers, running or not.
@@ -273,6 +280,22 @@ impl Harbour {
             .collect();
         names.sort();
         names
+    }
+
+    /// As somebody else would: `docker rm --force`.
+    pub(crate) fn remove_containers(&self) {
+        for name in self.containers() {
+            let options = RemoveContainerOptions {
+                force: true,
+                v: true,
+                ..RemoveContainerOptions::default()
+            };
+            let name = name.trim_start_matches('/');
+            // It may be going by itself.
+            let _ = self
+                .runtime
+                .block_on(self.engine().remove_container(name, Some(options)));
+        }
     }
 
     /// Waits until the engine holds so many containers of the project.
@@ -300,20 +323,11 @@ impl Harbour {
 
 impl Drop for Harbour {
     fn drop(&mut self) {
-        if self.docker.take().is_none() && std::thread::panicking() {
+        if self.socket.as_os_str().is_empty() {
             return;
         }
+        self.docker = None;
         // What a failed test has left.
-        for name in self.containers() {
-            let options = RemoveContainerOptions {
-                force: true,
-                v: true,
-                ..RemoveContainerOptions::default()
-            };
-            let name = name.trim_start_matches('/');
-            let _ = self
-                .runtime
-                .block_on(self.engine().remove_container(name, Some(options)));
-        }
+        self.remove_containers();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kingtide_core::project::{Backoff, ExitAction, Job, Mode, OnCrash, Resources, Tolerance};
+use kingtide_core::project::{Backoff, ExitAction, Job, Mode, OnCrash, Program, Resources, Tolerance};
 use kingtide_core::template::Template;
 
 pub(super) fn drawn(random: &mut fastrand::Rng) -> Job {
@@ -15,6 +15,7 @@ pub(super) fn drawn(random: &mut fastrand::Rng) -> Job {
     let on_exit = [(3, ExitAction::Skip), (4, ExitAction::Release), (5, ExitAction::Reject)];
     Job {
         name: "sim".to_owned(),
+        program: Program::Process,
         command: vec![Template::literal("true")],
         workdir: None,
         env: BTreeMap::new(),

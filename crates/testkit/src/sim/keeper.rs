@@ -104,6 +104,9 @@ impl Keeper {
             Effect::Acknowledge { attempt } => {
                 self.ended.remove(&attempt);
             }
+            Effect::Employ(_) | Effect::Dismiss { .. } | Effect::Reclaim { .. } | Effect::TellConsumer { .. } => {
+                unreachable!("the job is no consumer")
+            }
             Effect::Collect { .. } | Effect::Publish { .. } | Effect::Tell(_) => {
                 unreachable!("not the keeper's business")
             }

@@ -84,6 +84,9 @@ impl Store {
                     );
                     self.rows.get_mut(task).expect("a known task").unpublished = None;
                 }
+                Change::InstanceOpened { .. } | Change::InstanceEnded { .. } => {
+                    unreachable!("the job is no consumer")
+                }
                 Change::CancelWaiting { .. } => {
                     for row in self.rows.values_mut().filter(|row| row.state == TaskState::Waiting) {
                         row.state = TaskState::Cancelled;

@@ -81,6 +81,7 @@ pub(crate) fn options(project: &Project, workers: Option<u32>) -> Outcome<Execut
 pub(crate) fn failed(error: RunError) -> Failure {
     let help = match &error {
         RunError::Python { source, .. } => Some(source.help()),
+        RunError::Docker { source, .. } => Some(source.advice()),
         RunError::Secret { name, .. } => Some(format!("set `{name}`, or name a file in `secrets`")),
         _ => None,
     };

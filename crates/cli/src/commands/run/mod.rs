@@ -6,7 +6,7 @@ pub(crate) mod messages;
 mod plan;
 pub(crate) mod watcher;
 
-use kingtide_core::project::Job;
+use kingtide_core::project::{Job, Mode};
 use kingtide_runtime::view::{Run as RunRow, RunState};
 
 use self::launch::Launch;
@@ -64,7 +64,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
 
 /// Whether a command has no placeholder: then it runs once, with an empty message.
 fn takes_nothing(job: &Job) -> bool {
-    placeholder_names(job).is_empty()
+    job.mode == Mode::Task && placeholder_names(job).is_empty()
 }
 
 fn placeholder_names(job: &Job) -> Vec<&str> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use kingtide_core::engine::packing::Capacity;
-use kingtide_core::project::{Job, Tolerance};
+use kingtide_core::project::{ImageSource, Job, Tolerance};
 use serde_json::json;
 
 use super::launch::Launch;
@@ -67,6 +67,7 @@ pub(crate) fn print(launch: &Launch<'_>, _wish: &Wish, messages: &Messages) -> O
             "tasks": messages.count,
             "slots": slots,
             "limited_by": limit,
+            "image": image(job),
             "first": { "argv": argv, "params": messages.first.as_ref().map(json::params) },
             "env": names,
             "cpu": f64::from(job.resources.cpu_milli) / 1000.0,
@@ -87,12 +88,16 @@ pub(crate) fn print(launch: &Launch<'_>, _wish: &Wish, messages: &Messages) -> O
             "order",
             "the longest first by earlier runs, else as they come".to_owned(),
         )?;
+        if let Some(image) = image(job) {
+            line("image", image)?;
+        }
+        let first: Vec<String> = argv.iter().map(|argument| shown(argument)).collect();
         line(
             "first",
-            argv.iter()
-                .map(|argument| shown(argument))
-                .collect::<Vec<_>>()
-                .join(" "),
+            match first.is_empty() {
+                true => "what the image runs by itself".to_owned(),
+                false => first.join(" "),
+            },
         )?;
         if !names.is_empty() {
             line("env", names.join(" "))?;
@@ -102,6 +107,14 @@ pub(crate) fn print(launch: &Launch<'_>, _wish: &Wish, messages: &Messages) -> O
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// What a job's containers are made of.
+fn image(job: &Job) -> Option<String> {
+    Some(match &job.container()?.image {
+        ImageSource::Named(name) => name.clone(),
+        ImageSource::Built(build) => format!("built from {}", build.context),
+    })
 }
 
 fn each(job: &Job) -> String {

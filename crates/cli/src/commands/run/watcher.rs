@@ -42,6 +42,16 @@ impl Watcher {
         let text = match (&mut self.face, notice) {
             (Face::Silent, _) | (_, Notice::Ready | Notice::Opened { .. } | Notice::Ended { .. }) => None,
             (_, Notice::Failed(failure)) => self.failures.tell(&self.job, &failure),
+            (
+                _,
+                Notice::Consumer {
+                    job,
+                    instance,
+                    reason,
+                    tail,
+                    next_in,
+                },
+            ) => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
             (_, Notice::Said(text)) => Some(format!("{}: {text}", self.title)),
             (Face::Live(live), Notice::Progress(progress)) => {
                 live.progress(progress);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kingtide_core::id::RunId;
-use kingtide_core::project::{Backoff, Job, Mode, OnCrash, Resources, Tolerance};
+use kingtide_core::project::{Backoff, Job, Mode, OnCrash, Program, Resources, Tolerance};
 use kingtide_core::template::Template;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::Counts;
@@ -53,6 +53,7 @@ pub(crate) fn task(seq: i64, state: TaskState, body: &str) -> Task {
 pub(crate) fn job() -> Job {
     Job {
         name: "retrain".to_owned(),
+        program: Program::Process,
         command: vec![
             Template::parse("train").expect("a template"),
             Template::parse("{dest}").expect("a template"),

@@ -56,6 +56,8 @@ fn check_arguments(arguments: &[Spanned<Template>], findings: &mut Findings) {
     for script in shell_scripts(arguments) {
         let mut names: Vec<&str> = script.get_ref().placeholders().collect();
         names.dedup();
+        // The queue's name and address are ours.
+        names.retain(|name| !matches!(*name, "queue_url" | "queue_name"));
         let Some(name) = names.first() else { continue };
         let variable = parameter_variable(name);
         let message = format!("the value of `{{{name}}}` becomes part of a shell script: what is in it is executed");

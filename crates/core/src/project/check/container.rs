@@ -15,10 +15,16 @@ const OURS: &str = "/kingtide";
 /// The engine refuses less; nothing would fit.
 const LEAST_SHARED_MEMORY: u64 = 64 * 1024;
 
-/// `table` is the place of the whole job, `name` what it is called.
-pub(super) fn check_container(name: &str, table: Range<usize>, job: &RawJob, findings: &mut Findings) {
+/// `table` is the place of the job's head and `until` that of all that may be its, `name` what it is called.
+pub(super) fn check_container(
+    name: &str,
+    table: Range<usize>,
+    until: Range<usize>,
+    job: &RawJob,
+    findings: &mut Findings,
+) {
     match (&job.image, &job.build) {
-        (None, None) => check_process(name, table, job, findings),
+        (None, None) => check_process(name, table, until, job, findings),
         (Some(image), Some(build)) => {
             let message = "`image` and `build` both name the image";
             let place = image.span().max_by_start(build.span());
@@ -62,7 +68,7 @@ pub(super) fn check_container(name: &str, table: Range<usize>, job: &RawJob, fin
 }
 
 /// Not in a container: there must be a command, and nothing that only containers know.
-fn check_process(name: &str, table: Range<usize>, job: &RawJob, findings: &mut Findings) {
+fn check_process(name: &str, table: Range<usize>, until: Range<usize>, job: &RawJob, findings: &mut Findings) {
     let only: [(&str, Option<Range<usize>>); 4] = [
         ("entrypoint", job.entrypoint.as_ref().map(Spanned::span)),
         ("mounts", job.mounts.as_ref().map(Spanned::span)),
@@ -78,12 +84,12 @@ fn check_process(name: &str, table: Range<usize>, job: &RawJob, findings: &mut F
         .at(span);
         findings.push(finding.help("add `image` or `build`, or remove it"));
     }
-    let unread = |span: Range<usize>| table.start <= span.start && span.end <= table.end;
-    // A command that is there and could not be read has its finding.
-    let is_said = findings
-        .0
-        .iter()
-        .any(|finding| finding.code == "wrong-type" && finding.span().is_some_and(unread));
+    // What is there and could not be read has its finding.
+    let is_said = findings.0.iter().any(|finding| {
+        let is_it = |key: &&str| finding.message.contains(&format!("for `{key}`"));
+        let is_here = finding.span().is_some_and(|span| until.contains(&span.start));
+        finding.code == "wrong-type" && is_here && ["command", "image", "build"].iter().any(is_it)
+    });
     if job.command.is_none() && !is_said {
         let finding = Finding::error("missing-key", format!("`{name}` lacks `command`")).at(table);
         findings.push(finding.help("a job needs `command = …`, or `image` or `build` for a container"));
@@ -294,7 +300,7 @@ mod tests {
             codes("image = \"x\"\nentrypoint = [\"sh\", \"-c\"]\ncommand = [\"echo {a}\"]"),
             ["shell-injection"]
         );
-        assert_eq!(codes("image = \"x\"\nshm_size = 64"), ["out-of-range"]);
+        assert_eq!(codes("image = \"x\"\nshm_size = \"64B\""), ["out-of-range"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! `surroundings.rs`, what the rows of a file must say in `params/check.rs`.
 
 mod command;
+mod consumer;
 mod container;
 mod inline;
 
@@ -40,7 +41,13 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
     }
     for (name, job) in jobs {
         check_job_name(name, jobs, findings);
-        container::check_container(name.get_ref(), job.span(), job.get_ref(), findings);
+        let start = job.span().start;
+        let later = jobs
+            .iter()
+            .map(|(_, other)| other.span().start)
+            .filter(|other| *other > start);
+        let until = start..later.min().unwrap_or(usize::MAX);
+        container::check_container(name.get_ref(), job.span(), until, job.get_ref(), findings);
         check_job(job.get_ref(), findings);
         inline::check_rows(name.get_ref(), job.get_ref(), findings);
     }
@@ -106,6 +113,7 @@ fn check_job_name(name: &Spanned<String>, jobs: &[(Spanned<String>, Spanned<RawJ
 
 fn check_job(job: &RawJob, findings: &mut Findings) {
     command::check_command(job, findings);
+    consumer::check_consumer(job, findings);
     check_path("workdir", job.workdir.as_ref(), findings);
     check_python(job, findings);
     check_env(job, findings);

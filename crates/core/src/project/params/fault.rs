@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::contract::parameter_variable;
 use crate::finding::{Finding, suggestion};
-use crate::project::job::Job;
+use crate::project::job::{Job, Mode};
 use crate::project::params::RESERVED_NAMES;
 use crate::template::Template;
 
@@ -77,9 +77,12 @@ pub(super) fn faults(job: &Job, names: &[String]) -> Vec<Fault> {
 }
 
 fn placeholders(job: &Job) -> impl Iterator<Item = &str> {
+    // A consumer's are filled with its queue, and never with a message.
+    let takes_messages = job.mode == Mode::Task;
     job.command
         .iter()
         .chain(job.env.values())
+        .filter(move |_| takes_messages)
         .flat_map(Template::placeholders)
 }
 

@@ -4,19 +4,7 @@
 use toml::Spanned;
 
 use super::{Check, Kind};
-use crate::finding::Finding;
 use crate::project::job::{Container, ImageSource};
-
-/// Why something cannot be used, as the shell found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objection {
-    /// The finding's.
-    pub code: &'static str,
-    pub message: String,
-    pub help: String,
-    /// It may work all the same.
-    pub is_warning: bool,
-}
 
 /// The paths that a container needs, relative to the project's folder or absolute.
 pub(super) fn paths(container: &Container) -> Vec<String> {
@@ -47,18 +35,7 @@ impl Check<'_> {
             ImageSource::Named(image) => self.here.images.get(image),
             ImageSource::Built(_) => None,
         };
-        if let Some(Objection {
-            code,
-            message,
-            help,
-            is_warning,
-        }) = self.here.engine.as_ref().or(named).cloned()
-        {
-            let finding = match is_warning {
-                true => Finding::warning(code, message),
-                false => Finding::error(code, message),
-            };
-            let finding = finding.help(help);
+        if let Some(finding) = self.here.engine.as_ref().or(named).cloned() {
             self.findings.push(match place.clone() {
                 Some(span) => finding.at(span),
                 None => finding,
@@ -94,5 +71,80 @@ impl Check<'_> {
                 self.error("file-not-found", Some(written.span()), message, help);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::finding::Finding;
+    use crate::project::{Kind, Surroundings, check_surroundings, load, wanted};
+
+    const SOURCE: &str = r#"
+[project]
+name = "p"
+[job.named]
+image = "train:7"
+mounts = ["./data:/data", "/srv:/srv"]
+workdir = "/app"
+[job.built]
+build = { context = "images/train", dockerfile = "Dockerfile.gpu" }
+[job.process]
+command = ["true"]
+"#;
+
+    fn said(here: &Surroundings) -> Vec<(&'static str, &'static str)> {
+        let (project, findings) = load(SOURCE);
+        assert_eq!(findings.0, []);
+        let findings = check_surroundings(SOURCE, &project.expect("right"), here).0;
+        let at = |finding: &Finding| &SOURCE[finding.span().expect("a place")];
+        findings
+            .iter()
+            .map(|finding| (finding.code, at(finding).lines().next().unwrap_or_default()))
+            .collect()
+    }
+
+    #[test]
+    fn the_engine_is_asked_only_for_jobs_that_need_it() {
+        let project = load(SOURCE).0.expect("right");
+        let asked = wanted(&project);
+        assert!(asked.engine && asked.images.contains("train:7"));
+        let paths: Vec<&str> = asked.paths.iter().map(String::as_str).collect();
+        assert_eq!(
+            paths,
+            ["./data", "/srv", "images/train", "images/train/Dockerfile.gpu", "true"]
+        );
+        let process = "[project]\nname = \"p\"\n[job.j]\ncommand = [\"true\"]\n";
+        assert!(!wanted(&load(process).0.expect("right")).engine);
+    }
+
+    #[test]
+    fn what_a_container_lacks_is_said_where_it_is_named() {
+        let mut here = Surroundings {
+            programs: ["true".to_owned()].into(),
+            cpu_milli: 1000,
+            ..Surroundings::default()
+        };
+        here.paths.insert("./data".to_owned(), Kind::Folder);
+        let (build, srv) = (
+            "{ context = \"images/train\", dockerfile = \"Dockerfile.gpu\" }",
+            "\"/srv:/srv\"",
+        );
+        assert_eq!(said(&here), [("file-not-found", srv), ("file-not-found", build)]);
+        here.paths.extend([
+            ("/srv".to_owned(), Kind::Folder),
+            ("images/train".to_owned(), Kind::Folder),
+        ]);
+        assert_eq!(said(&here), [("file-not-found", build)]);
+        here.paths.insert("images/train/Dockerfile.gpu".to_owned(), Kind::File);
+        assert_eq!(said(&here), []);
+        here.images = BTreeMap::from([("train:7".to_owned(), Finding::error("image-not-found", "none"))]);
+        assert_eq!(said(&here), [("image-not-found", "\"train:7\"")]);
+        here.engine = Some(Finding::error("docker-missing", "none"));
+        assert_eq!(
+            said(&here),
+            [("docker-missing", "\"train:7\""), ("docker-missing", build)]
+        );
     }
 }

@@ -1,0 +1,124 @@
+//! The engine that runs containers, connected when the first job needs it, and again when it had gone away.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use kingtide_exec::wire::{self, StopReason};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::docker::{ContainerStart, Context, Docker, DockerError, Held, Told};
+use crate::inbox::Inbound;
+
+/// Threads for everything that speaks HTTP.
+const THREADS: usize = 2;
+/// Between two tries to reach an engine that has gone: nothing tells when it is back.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A handle to it that may not be connected yet. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Containers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    docker: Mutex<Option<Docker>>,
+    context: Context,
+    inbox: Sender<Inbound>,
+}
+
+/// The threads of whatever in this process speaks HTTP, started with the first that does.
+pub(crate) fn tokio() -> std::io::Result<Handle> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("http")
+        .enable_io()
+        .enable_time()
+        .build()?;
+    // Of two that begin at once one is dropped, unused.
+    Ok(RUNTIME.get_or_init(|| runtime).handle().clone())
+}
+
+impl Containers {
+    pub(crate) fn new(context: Context, inbox: Sender<Inbound>) -> Containers {
+        Containers {
+            shared: Arc::new(Shared {
+                docker: Mutex::new(None),
+                context,
+                inbox,
+            }),
+        }
+    }
+
+    /// The engine; connected now if it was not, and what it holds is then told to the loop. Blocks.
+    pub(crate) fn connected(&self) -> Result<Docker, DockerError> {
+        let mut docker = self.docker();
+        if let Some(docker) = &*docker {
+            return Ok(docker.clone());
+        }
+        let handle = tokio().map_err(|source| DockerError::Files {
+            what: "start threads".to_owned(),
+            source,
+        })?;
+        let inbox = self.shared.inbox.clone();
+        let tell = move |told: Told| {
+            // Nobody listens any more when the loop is over.
+            let _ = inbox.send(Inbound::Told(told));
+        };
+        let (connected, held) = Docker::connect(&handle, self.shared.context.clone(), tell)?;
+        *docker = Some(connected.clone());
+        let _ = self.shared.inbox.send(Inbound::DockerFound(held));
+        Ok(connected)
+    }
+
+    /// It has not answered for long: tries until it does, on a thread of its own.
+    pub(crate) fn reconnect(&self) {
+        *self.docker() = None;
+        let containers = self.clone();
+        let again = move || {
+            while let Err(error) = containers.connected() {
+                if matches!(error, DockerError::Fenced { .. }) {
+                    return;
+                }
+                // Nothing tells when it is back.
+                std::thread::sleep(AGAIN);
+            }
+        };
+        // Without a thread the next job that needs it connects.
+        let _ = std::thread::Builder::new().name("docker".to_owned()).spawn(again);
+    }
+
+    pub(crate) fn start(&self, start: ContainerStart) {
+        // An engine that has gone since leaves the attempt to the next connection, which finds it missing.
+        if let Some(docker) = &*self.docker() {
+            docker.start(start);
+        }
+    }
+
+    pub(crate) fn stop(&self, attempts: Vec<wire::Attempt>, reason: StopReason) {
+        if let (Some(docker), false) = (&*self.docker(), attempts.is_empty()) {
+            docker.stop(attempts, reason);
+        }
+    }
+
+    pub(crate) fn acknowledge(&self, attempts: Vec<wire::Attempt>) {
+        if let (Some(docker), false) = (&*self.docker(), attempts.is_empty()) {
+            docker.acknowledge(attempts);
+        }
+    }
+
+    fn docker(&self) -> MutexGuard<'_, Option<Docker>> {
+        // What it guards is valid between any two statements.
+        self.shared.docker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What it holds, in the engine's words.
+pub(crate) fn names(held: &Held) -> impl Iterator<Item = &wire::Attempt> {
+    held.running.iter().chain(&held.ended)
+}
