@@ -7,6 +7,7 @@ mod jobs;
 mod lifecycle;
 mod model;
 mod moves;
+mod pace;
 mod receive;
 mod send;
 
