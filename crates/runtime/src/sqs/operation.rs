@@ -104,6 +104,12 @@ pub enum Operation {
         source: String,
         limit: Option<i64>,
     },
+    /// Not of SQS, and in neither protocol: chosen dead letters go back where they came from, at once.
+    PutBack {
+        queue: String,
+        /// Their numbers, as a look into the queue tells them.
+        letters: Vec<i64>,
+    },
 }
 
 /// Which part of a list is wanted.
@@ -191,6 +197,12 @@ pub enum Answer {
         moved: u64,
     },
     Moves(Vec<Move>),
+    /// Not of SQS.
+    PutBack {
+        moved: u64,
+        /// Their queue is gone, or nobody knows which it was.
+        stayed: u64,
+    },
 }
 
 /// What is said of a message that was sent. Digests are computed from the request by the protocol.
