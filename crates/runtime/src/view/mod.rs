@@ -6,6 +6,7 @@
 
 mod attempt;
 mod figures;
+pub mod json;
 mod lease;
 mod letter;
 mod output;
