@@ -18,6 +18,11 @@ impl Message {
         }
     }
 
+    /// Of any body: what is no JSON object, which a consumer may be sent, is one parameter `body`.
+    pub fn of_body(body: &str) -> Message {
+        Message::parse(body).unwrap_or_else(|| Message(Map::from_iter([("body".to_owned(), Value::from(body))])))
+    }
+
     /// The body as it is stored and handed to the program in `KINGTIDE_MESSAGE`.
     pub fn body(&self) -> String {
         Value::Object(self.0.clone()).to_string()

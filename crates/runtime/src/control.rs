@@ -1,7 +1,8 @@
 //! Verbs from other processes: one JSON object a line, on a Unix socket that only the user may reach.
 //!
 //! The socket is only how to reach the runtime; who may write is the lease's business. Each connection says one thing and
-//! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, or `{"load":{…}}` followed by one message a line and an empty line.
+//! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, `{"ask":[…]}` with operations of the queues, or
+//! `{"load":{…}}` followed by one message a line and an empty line.
 //! `client.rs` is the other end.
 
 mod client;
@@ -19,7 +20,14 @@ use kingtide_core::id::RunId;
 use kingtide_core::message::{MAX_BODY_BYTES, Message};
 use serde_json::{Value, json};
 
-pub use client::{ControlError, Retried, Submission, cancel, is_answering, retry, submit};
+use tokio::sync::oneshot;
+
+pub use client::{ControlError, Retried, Submission, ask, cancel, is_answering, retry, submit};
+
+use crate::asker;
+use crate::sqs::Call;
+use crate::sqs::fault::{Code, Fault};
+use crate::sqs::operation::{Answer, Caller, Operation};
 
 const SOCKET: &str = "control.sock";
 /// How long a peer may be silent in the middle of what it says.
@@ -27,6 +35,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that are handed to the loop at once: as many as one transaction may take without holding up the others.
 const CHUNK: usize = 4096;
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// The longest line that begins a conversation: what may be asked at once (`asker::ROUND_BYTES`), each byte written as six, and more.
+const LINE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What another process wants.
 #[derive(Debug)]
@@ -41,6 +51,8 @@ pub(crate) enum Wish {
     },
     /// The peer that was handing over this run has gone in the middle.
     Abandon(RunId),
+    /// Something of the queues.
+    Ask(Box<Call>),
 }
 
 /// Some of the messages of a new run.
@@ -102,18 +114,20 @@ fn answer(stream: &UnixStream, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
     stream.set_write_timeout(Some(TIMEOUT))?;
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
-    io::Read::take(&mut lines, 64 * 1024).read_line(&mut line)?;
-    let wish: Value = serde_json::from_str(&line).unwrap_or_default();
-    let reply = if let Some(run) = wish["cancel"].as_i64() {
+    io::Read::take(&mut lines, LINE_BYTES).read_line(&mut line)?;
+    let mut wish: Value = serde_json::from_str(&line).unwrap_or_default();
+    let reply = if wish["ask"].is_array() {
+        perform(wish["ask"].take(), tell)
+    } else if let Some(run) = wish["cancel"].as_i64() {
         said(
-            ask(tell, |reply| Wish::Cancel(RunId(run), reply)),
+            hand_over(tell, |reply| Wish::Cancel(RunId(run), reply)),
             |()| json!({ "ok": true }),
         )
     } else if wish["ping"].as_bool() == Some(true) {
         // Answered here and not by the loop, which may be waiting for the very writer that asks.
         json!({ "ok": true })
     } else if let Some(run) = wish["retry"].as_i64() {
-        let outcome = ask(tell, |reply| Wish::Retry {
+        let outcome = hand_over(tell, |reply| Wish::Retry {
             run: RunId(run),
             workers: workers(&wish),
             reply,
@@ -125,6 +139,46 @@ fn answer(stream: &UnixStream, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
         json!({ "error": "not understood; is the other one an older Kingtide?" })
     };
     writeln!(&*stream, "{reply}")
+}
+
+/// Hands operations to the loop together, so that they share a flush, and waits for all of their answers.
+fn perform(wish: Value, tell: &impl Fn(Wish) -> bool) -> Value {
+    let operations: Vec<Operation> = match serde_json::from_value(wish) {
+        Ok(operations) => operations,
+        Err(error) => {
+            return json!({ "error": format!("not understood ({error}); is the other one an older Kingtide?") });
+        }
+    };
+    let left = || {
+        Fault::new(
+            Code::ServiceUnavailable,
+            "the Kingtide that lives here left before it answered",
+        )
+    };
+    let asked: Vec<_> = operations
+        .into_iter()
+        .map(|operation| {
+            let (reply, answer) = oneshot::channel();
+            let caller = Caller {
+                access_key: Some(asker::SENDER.to_owned()),
+            };
+            // One that is dropped untold is answered below.
+            tell(Wish::Ask(Box::new(Call {
+                caller,
+                operation,
+                reply,
+            })));
+            answer
+        })
+        .collect();
+    let answers: Vec<Result<Answer, Fault>> = asked
+        .into_iter()
+        .map(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(left())))
+        .collect();
+    match serde_json::to_value(answers) {
+        Ok(answers) => json!({ "answers": answers }),
+        Err(error) => json!({ "error": format!("the answer cannot be told here: {error}") }),
+    }
 }
 
 fn workers(wish: &Value) -> Option<u32> {
@@ -139,7 +193,7 @@ fn said<T>(outcome: Result<T, String>, ok: impl FnOnce(T) -> Value) -> Value {
 }
 
 /// Hands a wish to the loop and waits for its answer.
-fn ask<T>(tell: &impl Fn(Wish) -> bool, wish: impl FnOnce(Reply<T>) -> Wish) -> Result<T, String> {
+fn hand_over<T>(tell: &impl Fn(Wish) -> bool, wish: impl FnOnce(Reply<T>) -> Wish) -> Result<T, String> {
     let (reply, answer) = Reply::new();
     if !tell(wish(reply)) {
         return Err("it has just left".to_owned());
@@ -181,7 +235,7 @@ fn load(
             bytes += line.len();
             messages.push(message);
         }
-        let outcome = ask(tell, |reply| {
+        let outcome = hand_over(tell, |reply| {
             Wish::Load(Box::new(Load {
                 run,
                 job: text("job"),

@@ -1,6 +1,7 @@
 //! Runs a project on this machine: the store, the one loop, its actuators.
 
 mod actuators;
+pub mod asker;
 mod chores;
 pub mod collect;
 mod containers;

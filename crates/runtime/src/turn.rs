@@ -4,6 +4,7 @@
 //! `turn/opening.rs` takes up runs and makes their jobs ready, `turn/hosts.rs` speaks with what runs attempts,
 //! `turn/commit.rs` writes.
 
+mod alone;
 mod calls;
 mod commit;
 mod doors;
@@ -22,6 +23,7 @@ use kingtide_core::project::{Mode, Project};
 use kingtide_exec::redact::Secrets;
 use signal_hook::consts::SIGINT;
 
+pub(crate) use self::alone::perform as perform_alone;
 use self::calls::Calls;
 use self::doors::Open;
 use self::hosts::Hosts;
@@ -325,6 +327,7 @@ impl Turn<'_> {
             Wish::Retry { run, workers, reply } => self.retry(run, workers, reply, events, observe)?,
             Wish::Abandon(run) => self.store.abandon(run)?,
             Wish::Load(load) => self.load(*load, events, observe)?,
+            Wish::Ask(call) => self.calls.arrived.push(*call),
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::io::Write;
 use kingtide_core::message::Message;
 use kingtide_runtime::results::{Elided, ResultRow, Schema, TableError};
 use kingtide_runtime::view::{ReadError, ResultRow as ViewRow, Run, Snapshot};
-use serde_json::Map;
 
 use crate::args::{Format, Results};
 use crate::exit::{Exit, Failure, Outcome};
@@ -71,7 +70,7 @@ fn write(snapshot: &Snapshot<'_>, run: &Run, format: Format, settings: &Settings
 fn joined(row: ViewRow) -> ResultRow {
     ResultRow {
         seq: row.task.seq,
-        params: Message::parse(&row.message).unwrap_or_else(|| Message(Map::new())),
+        params: Message::of_body(&row.message),
         state: row.state.text(),
         attempts: row.attempts,
         seconds: row.wall.map(|wall| wall.as_secs_f64()),

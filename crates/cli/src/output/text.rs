@@ -69,11 +69,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
     humantime::format_rfc3339_seconds(time).to_string().replace('T', " ")
 }
 
-/// `2026-08-03T14:05:00.000Z`, for programs.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64);
-    humantime::format_rfc3339_millis(time).to_string()
-}
+pub(crate) use kingtide_runtime::view::json::rfc3339;
 
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

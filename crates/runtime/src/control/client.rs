@@ -10,6 +10,8 @@ use kingtide_core::message::Message;
 use serde_json::{Value, json};
 
 use super::{TIMEOUT, reach};
+use crate::sqs::fault::Fault;
+use crate::sqs::operation::{Answer, Operation};
 
 /// How long the loop may take for one chunk of messages, or to end what it is at: a slow disk is no reason to give up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -65,6 +67,22 @@ pub fn cancel(root: &Path, run: RunId) -> Result<Option<()>, ControlError> {
 pub fn is_answering(root: &Path, within: Duration) -> bool {
     let Ok(Some(stream)) = connect(root) else { return false };
     writeln!(&stream, "{}", json!({ "ping": true })).is_ok() && answer(&stream, within).is_ok()
+}
+
+/// Has operations of the queues performed by the runtime that lives; `None` when none lives. What was performed is on disk when the
+/// answers come.
+///
+/// # Errors
+/// What it said, or why it could not be asked. When it fails in the middle nobody knows what was performed.
+pub fn ask(root: &Path, operations: &[Operation]) -> Result<Option<Vec<Result<Answer, Fault>>>, ControlError> {
+    let Some(stream) = connect(root)? else { return Ok(None) };
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(&json!({ "ask": operations })).map_err(io::Error::other)?;
+    line.push(b'\n');
+    (&stream).write_all(&line)?;
+    let mut reply = answer(&stream, PATIENCE)?;
+    let answers = serde_json::from_value(reply["answers"].take()).map_err(io::Error::other)?;
+    Ok(Some(answers))
 }
 
 /// Hands a run over to the runtime that lives; `None` when none lives. The run is durable when its number comes back.

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use kingtide_core::project::Mode;
+use kingtide_core::project::{Job, Mode};
 use rusqlite::params;
 
 use super::definition::{Queue, Role};
@@ -235,26 +234,8 @@ impl Queues<'_> {
     }
 
     /// Every attribute that may be set, as it is in force.
-    pub(super) fn settings(&self, queue: &Arc<Queue>) -> BTreeMap<String, String> {
-        let mut settings = queue.given.clone();
-        let mut default = |name: &str, value: String| {
-            settings.entry(name.to_owned()).or_insert(value);
-        };
-        default("DelaySeconds", queue.delay_s.to_string());
-        default("MaximumMessageSize", queue.max_bytes.to_string());
-        default("MessageRetentionPeriod", queue.retention_s.to_string());
-        default("ReceiveMessageWaitTimeSeconds", queue.wait_s.to_string());
-        default("VisibilityTimeout", queue.visibility_s.to_string());
-        if queue.given.contains_key("KmsMasterKeyId") {
-            default("KmsDataKeyReusePeriodSeconds", "300".to_owned());
-            default("SqsManagedSseEnabled", "false".to_owned());
-        }
-        default("SqsManagedSseEnabled", "true".to_owned());
-        if queue.fifo {
-            default("ContentBasedDeduplication", "false".to_owned());
-            default("DeduplicationScope", "queue".to_owned());
-            default("FifoThroughputLimit", "perQueue".to_owned());
-        }
+    pub(super) fn settings(&self, queue: &Queue) -> BTreeMap<String, String> {
+        let mut settings = in_force(queue);
         if let Some(redrive) = self.redrive_of(queue).filter(|_| queue.role == Role::Job) {
             settings.insert(
                 "RedrivePolicy".to_owned(),
@@ -264,20 +245,48 @@ impl Queues<'_> {
         settings
     }
 
-    /// Where letters of this queue go that nobody could work off. That of a job's own queue follows from its retries, unless
-    /// its consumer has said otherwise.
     pub(super) fn redrive_of(&self, queue: &Queue) -> Option<Redrive> {
-        let Some((name, job)) = queue.job_of(self.jobs) else {
-            return queue.redrive.clone();
-        };
-        let own = Redrive {
-            target: super::jobs::dead_letters_of(name),
-            max: i64::from(job.retries) + 1,
-        };
-        match job.mode {
-            Mode::Task => Some(own),
-            Mode::Consumer => Some(queue.redrive.clone().unwrap_or(own)),
-        }
+        redrive_of(queue, self.jobs)
+    }
+}
+
+/// Every attribute that may be set, as it is in force; what follows from a job's file is not among them.
+pub(crate) fn in_force(queue: &Queue) -> BTreeMap<String, String> {
+    let mut settings = queue.given.clone();
+    let mut default = |name: &str, value: String| {
+        settings.entry(name.to_owned()).or_insert(value);
+    };
+    default("DelaySeconds", queue.delay_s.to_string());
+    default("MaximumMessageSize", queue.max_bytes.to_string());
+    default("MessageRetentionPeriod", queue.retention_s.to_string());
+    default("ReceiveMessageWaitTimeSeconds", queue.wait_s.to_string());
+    default("VisibilityTimeout", queue.visibility_s.to_string());
+    if queue.given.contains_key("KmsMasterKeyId") {
+        default("KmsDataKeyReusePeriodSeconds", "300".to_owned());
+        default("SqsManagedSseEnabled", "false".to_owned());
+    }
+    default("SqsManagedSseEnabled", "true".to_owned());
+    if queue.fifo {
+        default("ContentBasedDeduplication", "false".to_owned());
+        default("DeduplicationScope", "queue".to_owned());
+        default("FifoThroughputLimit", "perQueue".to_owned());
+    }
+    settings
+}
+
+/// Where letters of a queue go that nobody could work off. That of a job's own queue follows from its retries, unless its
+/// consumer has said otherwise.
+pub(crate) fn redrive_of(queue: &Queue, jobs: &BTreeMap<String, Job>) -> Option<Redrive> {
+    let Some((name, job)) = queue.job_of(jobs) else {
+        return queue.redrive.clone();
+    };
+    let own = Redrive {
+        target: super::jobs::dead_letters_of(name),
+        max: i64::from(job.retries) + 1,
+    };
+    match job.mode {
+        Mode::Task => Some(own),
+        Mode::Consumer => Some(queue.redrive.clone().unwrap_or(own)),
     }
 }
 

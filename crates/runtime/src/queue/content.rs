@@ -184,7 +184,8 @@ pub(super) fn write(attributes: &BTreeMap<String, Attribute>) -> Option<String> 
     Some(Value::Object(map).to_string())
 }
 
-pub(super) fn read(text: Option<&str>) -> BTreeMap<String, Attribute> {
+/// From how they are kept.
+pub(crate) fn read(text: Option<&str>) -> BTreeMap<String, Attribute> {
     let Some(Ok(Value::Object(map))) = text.map(serde_json::from_str) else {
         return BTreeMap::new();
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kingtide_core::project::{Job, Mode};
 use kingtide_core::time::Timestamp;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::policy::Redrive;
 use super::{Queues, Refusal};
@@ -13,7 +13,8 @@ use crate::sqs::fault::{Code, Fault};
 
 /// What a queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
+    /// Anybody's.
     Free,
     /// The queue of a job.
     Job,
@@ -22,26 +23,26 @@ pub(super) enum Role {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     pub(super) id: i64,
-    pub(super) name: String,
-    pub(super) role: Role,
-    pub(super) job: Option<String>,
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) job: Option<String>,
     /// Holds its letters.
-    pub(super) holding: i64,
+    pub(crate) holding: i64,
     pub(super) salt: i64,
     /// As they were set.
-    pub(super) given: BTreeMap<String, String>,
-    pub(super) tags: BTreeMap<String, String>,
-    pub(super) created_at: i64,
+    pub(crate) given: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) created_at: i64,
     pub(super) modified_at: i64,
     pub(super) purged_at: Option<i64>,
     // What follows from the attributes.
-    pub(super) fifo: bool,
+    pub(crate) fifo: bool,
     pub(super) delay_s: i64,
     pub(super) visibility_s: i64,
     pub(super) wait_s: i64,
-    pub(super) retention_s: i64,
+    pub(crate) retention_s: i64,
     pub(super) max_bytes: usize,
     pub(super) content_based: bool,
     pub(super) per_group: bool,
@@ -58,7 +59,8 @@ const DEFAULT_BYTES: i64 = 1_048_576;
 const COLUMNS: &str = "id, name, role, job, box, salt, attributes, tags, created_at, modified_at, purged_at";
 
 impl Role {
-    pub(super) fn text(self) -> &'static str {
+    /// Its word in the database, and for programs.
+    pub fn text(self) -> &'static str {
         match self {
             Role::Free => "free",
             Role::Job => "job",
@@ -76,8 +78,35 @@ impl Role {
 }
 
 impl Queue {
+    /// One that nothing was set of and that holds nothing: no row says so.
+    pub(crate) fn empty(name: &str, role: Role, job: Option<String>) -> Queue {
+        Queue {
+            id: 0,
+            name: name.to_owned(),
+            role,
+            job,
+            holding: 0,
+            salt: 0,
+            given: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            created_at: 0,
+            modified_at: 0,
+            purged_at: None,
+            fifo: false,
+            delay_s: 0,
+            visibility_s: 0,
+            wait_s: 0,
+            retention_s: 0,
+            max_bytes: 0,
+            content_based: false,
+            per_group: false,
+            redrive: None,
+        }
+        .derive()
+    }
+
     /// Fills in what follows from the attributes.
-    pub(super) fn derive(mut self) -> Queue {
+    pub(crate) fn derive(mut self) -> Queue {
         let number = |name: &str, default: i64| {
             let text = self.given.get(name);
             text.and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -104,27 +133,30 @@ impl Queue {
 
     /// Whether a message sent then has outlived the retention. Messages of a job's own queue stay until they are worked off.
     pub(super) fn has_expired(&self, sent_at: i64, now: Timestamp) -> bool {
-        self.role != Role::Job && sent_at + self.retention_s * 1000 <= now.0
+        self.expired_before(now).is_some_and(|before| sent_at <= before)
+    }
+
+    /// What was sent then or before has outlived the retention; `None` where nothing does.
+    pub(crate) fn expired_before(&self, now: Timestamp) -> Option<i64> {
+        (self.role != Role::Job).then(|| now.0 - self.retention_s * 1000)
     }
 
     /// Whether what is sent there becomes a task of the job, and the job as it is now.
-    pub(super) fn job_of<'j>(&self, jobs: &'j BTreeMap<String, Job>) -> Option<(&'j str, &'j Job)> {
+    pub(crate) fn job_of<'j>(&self, jobs: &'j BTreeMap<String, Job>) -> Option<(&'j str, &'j Job)> {
         let name = self.job.as_deref().filter(|_| self.role == Role::Job)?;
         jobs.get_key_value(name).map(|(name, job)| (name.as_str(), job))
     }
 
-    pub(super) fn is_task_mode(&self, jobs: &BTreeMap<String, Job>) -> bool {
+    pub(crate) fn is_task_mode(&self, jobs: &BTreeMap<String, Job>) -> bool {
         self.job_of(jobs).is_some_and(|(_, job)| job.mode == Mode::Task)
     }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Queue> {
     let map = |text: String| serde_json::from_str(&text).unwrap_or_default();
+    let name: String = row.get(1)?;
     let queue = Queue {
         id: row.get(0)?,
-        name: row.get(1)?,
-        role: Role::named(row.get_ref(2)?.as_str()?),
-        job: row.get(3)?,
         holding: row.get(4)?,
         salt: row.get(5)?,
         given: map(row.get(6)?),
@@ -132,17 +164,22 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Queue> {
         created_at: row.get(8)?,
         modified_at: row.get(9)?,
         purged_at: row.get(10)?,
-        fifo: false,
-        delay_s: 0,
-        visibility_s: 0,
-        wait_s: 0,
-        retention_s: 0,
-        max_bytes: 0,
-        content_based: false,
-        per_group: false,
-        redrive: None,
+        ..Queue::empty(&name, Role::named(row.get_ref(2)?.as_str()?), row.get(3)?)
     };
     Ok(queue.derive())
+}
+
+/// All queues in the order of their names, from after `after`, at most so many.
+pub(crate) fn all(rows: &Connection, after: &str, limit: i64) -> rusqlite::Result<Vec<Queue>> {
+    let sql = format!("SELECT {COLUMNS} FROM queue WHERE name > ?1 ORDER BY name LIMIT ?2");
+    let mut statement = rows.prepare_cached(&sql)?;
+    statement.query_map(params![after, limit], read)?.collect()
+}
+
+/// The queue of this name as its row says.
+pub(crate) fn find(rows: &Connection, name: &str) -> rusqlite::Result<Option<Queue>> {
+    let sql = format!("SELECT {COLUMNS} FROM queue WHERE name = ?1");
+    rows.prepare_cached(&sql)?.query_row([name], read).optional()
 }
 
 impl Queues<'_> {
@@ -151,9 +188,7 @@ impl Queues<'_> {
         if let Some(known) = self.desk.known(name) {
             return Ok(Some(Arc::clone(known)));
         }
-        let sql = format!("SELECT {COLUMNS} FROM queue WHERE name = ?1");
-        let found = self.rows.prepare_cached(&sql)?.query_row([name], read).optional()?;
-        let Some(queue) = found.map(Arc::new) else {
+        let Some(queue) = find(self.rows, name)?.map(Arc::new) else {
             return Ok(None);
         };
         self.desk.remember(Arc::clone(&queue));
@@ -167,10 +202,7 @@ impl Queues<'_> {
 
     /// All of them in the order of their names, from after `after`, at most so many.
     pub(super) fn all(&self, after: &str, limit: i64) -> Result<Vec<Queue>, Refusal> {
-        let sql = format!("SELECT {COLUMNS} FROM queue WHERE name > ?1 ORDER BY name LIMIT ?2");
-        let mut statement = self.rows.prepare_cached(&sql)?;
-        let queues = statement.query_map(params![after, limit], read)?;
-        Ok(queues.collect::<Result<_, _>>()?)
+        Ok(all(self.rows, after, limit)?)
     }
 
     /// Makes a queue with an empty box.

@@ -104,6 +104,7 @@ impl Queues<'_> {
             message_id: &letter.message_id,
             body,
             attributes: letter.attributes.as_deref(),
+            sent_at: letter.sent_at,
             key,
             mean,
         };

@@ -6,23 +6,22 @@
 //! `deadletter.rs` and `moves.rs` the way to the dead letters and back. `jobs.rs` is where a queue is a job's: there a
 //! message is also a task (`store/intake.rs`), and what happens to it is told to the engine as `Note`s.
 
-mod attributes;
+pub(crate) mod attributes;
 mod batch;
-mod content;
-mod counts;
+pub(crate) mod content;
+pub(crate) mod counts;
 mod deadletter;
-mod definition;
+pub(crate) mod definition;
 mod delete;
 mod desk;
 mod due;
 mod fifo;
-mod jobs;
+pub(crate) mod jobs;
 mod letter;
 mod lifecycle;
 mod limits;
 mod listing;
 mod moves;
-mod peek;
 mod permissions;
 mod policy;
 mod receipt;
@@ -40,9 +39,7 @@ use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
-pub(crate) use self::counts::QueueCounts;
 pub(crate) use self::desk::{ACCOUNT, Desk};
-pub(crate) use self::peek::{Peeked, peek};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation};
 use crate::store::StoreError;
@@ -246,6 +243,7 @@ impl<'a> Queues<'a> {
             } => self.start_move(source, destination.as_deref(), *rate)?,
             Operation::CancelMessageMoveTask { handle } => self.cancel_move(handle)?,
             Operation::ListMessageMoveTasks { source, limit } => self.list_moves(source, *limit)?,
+            Operation::PutBack { queue, letters } => self.put_back_chosen(queue, letters)?,
         };
         Ok(Outcome::Answer(answer))
     }

@@ -9,7 +9,6 @@ use super::letter::{COLUMNS, Letter, read};
 use super::{Queues, Refusal, invalid, limits};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Move};
-use crate::store::StoreError;
 
 /// Letters moved in one go where no rate was given.
 const AT_ONCE: i64 = 500;
@@ -273,28 +272,25 @@ impl Queues<'_> {
         Ok(Ok(()))
     }
 
-    /// Puts dead letters back where they came from at once: those with these message ids, or all that are visible. How
-    /// many went; those whose queue is gone or unknown stay.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(crate) fn put_back_chosen(&mut self, queue: &str, ids: &[String]) -> Result<u64, StoreError> {
-        let put = self.find(queue).and_then(|found| match found {
-            Some(queue) => self.put_back_all(&queue, ids),
-            None => Ok(0),
-        });
-        put.map_err(StoreError::from)
-    }
-
-    fn put_back_all(&mut self, queue: &Queue, ids: &[String]) -> Result<u64, Refusal> {
-        self.promote(queue, usize::MAX)?;
-        let mut moved = 0;
-        for letter in self.first_letters(queue, i64::MAX, i64::MAX)? {
-            if ids.is_empty() || ids.contains(&letter.message_id) {
-                moved += u64::from(self.put_back(queue, letter, None)?.is_ok());
+    /// Puts dead letters back where they came from at once, those of these numbers that may be received. One whose queue is
+    /// gone or unknown stays.
+    pub(super) fn put_back_chosen(&mut self, queue: &str, letters: &[i64]) -> Result<Answer, Refusal> {
+        let queue = self.require(queue)?;
+        self.promote(&queue, usize::MAX)?;
+        let sql = format!("SELECT {COLUMNS} FROM letter WHERE id = ?1 AND box = ?2 AND state = 'visible'");
+        let (mut moved, mut stayed) = (0, 0);
+        for number in letters {
+            let mut statement = self.rows.prepare_cached(&sql)?;
+            let found = statement.query_row([*number, queue.holding], read).optional()?;
+            drop(statement);
+            let Some(letter) = found else { continue };
+            match self.put_back(&queue, letter, None)? {
+                Ok(()) => moved += 1,
+                Err(_) => stayed += 1,
             }
         }
-        Ok(moved)
+        self.durable |= moved > 0;
+        Ok(Answer::PutBack { moved, stayed })
     }
 }
 

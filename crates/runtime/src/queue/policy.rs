@@ -8,9 +8,9 @@ use crate::sqs::fault::Fault;
 
 /// A redrive policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Redrive {
+pub(crate) struct Redrive {
     /// The name of the dead-letter queue.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// A message received more often goes there.
     pub(super) max: i64,
 }

@@ -1,7 +1,7 @@
 //! Why an operation was refused: the error codes of Amazon SQS, each with its name in both protocols.
 
 /// An operation that failed by its caller's mistake, or for want of something of ours.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{message}")]
 pub struct Fault {
     pub code: Code,
@@ -13,7 +13,7 @@ macro_rules! codes {
     ($($namespace:literal { $($variant:ident $shape:literal $query:literal $status:literal;)* })*) => {
         /// A code of the Amazon SQS API. `shape` is its name in the JSON protocol (`__type`), `query` the one in the
         /// query protocol and in `x-amzn-query-error`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub enum Code { $($($variant,)*)* }
 
         impl Code {

@@ -1,14 +1,17 @@
 //! What can be asked of the queues and what they answer: the operations of Amazon SQS as plain data, without a protocol.
 //!
 //! Both protocols (`json.rs`, `query.rs`) read into these types and write from them; `queue/` performs them. A queue is
-//! named here by its name: its URL is the listener's business, since it carries the host that the caller spoke to.
+//! named here by its name: its URL is the listener's business, since it carries the host that the caller spoke to. Commands of
+//! this machine send these types themselves, over the control socket.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 
 /// One request. Names and fields as in the Amazon SQS API reference.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Operation {
     AddPermission {
         queue: String,
@@ -104,24 +107,30 @@ pub enum Operation {
         source: String,
         limit: Option<i64>,
     },
+    /// Not of SQS, and in neither protocol: chosen dead letters go back where they came from, at once.
+    PutBack {
+        queue: String,
+        /// Their numbers, as a look into the queue tells them.
+        letters: Vec<i64>,
+    },
 }
 
 /// Which part of a list is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     pub limit: Option<i64>,
     pub token: Option<String>,
 }
 
 /// One of a batch, with the caller's name for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry<T> {
     pub id: String,
     pub of: T,
 }
 
 /// A message to be sent.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Send {
     pub body: String,
     /// Seconds; the queue's own delay when absent.
@@ -133,14 +142,14 @@ pub struct Send {
 }
 
 /// A value that travels beside a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
     /// `String`, `Number` or `Binary`, with the user's own label after a dot.
     pub data_type: String,
     pub value: AttributeValue,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttributeValue {
     Text(String),
     Binary(Vec<u8>),
@@ -148,7 +157,7 @@ pub enum AttributeValue {
     Missing,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receive {
     pub queue: String,
     /// At most; 1 when absent.
@@ -166,7 +175,7 @@ pub struct Receive {
 }
 
 /// What a successful operation answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// Nothing but success.
     Done,
@@ -190,11 +199,19 @@ pub enum Answer {
     MoveCancelled {
         moved: u64,
     },
+    /// Told over HTTP alone.
+    #[serde(skip)]
     Moves(Vec<Move>),
+    /// Not of SQS.
+    PutBack {
+        moved: u64,
+        /// Their queue is gone, or nobody knows which it was.
+        stayed: u64,
+    },
 }
 
 /// What is said of a message that was sent. Digests are computed from the request by the protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub message_id: String,
     /// Of FIFO queues.
@@ -202,7 +219,7 @@ pub struct Sent {
 }
 
 /// A message as it is delivered, with all its attributes; the protocol leaves out what was not asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     pub message_id: String,
     pub receipt: String,

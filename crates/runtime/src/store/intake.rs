@@ -17,6 +17,8 @@ pub(crate) struct NewMessage<'a> {
     pub(crate) body: &'a str,
     /// Of its sender, as JSON.
     pub(crate) attributes: Option<&'a str>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) sent_at: i64,
     /// Of its parameters: durations are remembered under it.
     pub(crate) key: i64,
     /// What `mean_duration` says.
@@ -54,8 +56,9 @@ pub(crate) fn take_in(rows: &Connection, now: Timestamp, message: &NewMessage<'_
         }
     };
     let predicted = predicted(rows, message.job, message.key, message.mean)?;
-    let sql = "INSERT INTO message (run, seq, body, message_id, attributes) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![run.0, seq, message.body, message.message_id, message.attributes];
+    let sql = "INSERT INTO message (run, seq, body, message_id, attributes, sent_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (id, attributes) = (message.message_id, message.attributes);
+    let values = params![run.0, seq, message.body, id, attributes, message.sent_at];
     rows.prepare_cached(sql)?.execute(values)?;
     let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
     rows.prepare_cached(sql)?

@@ -132,9 +132,10 @@ CREATE TABLE move (
 CREATE INDEX move_source ON move (source, id);
 CREATE INDEX move_running ON move (next_at) WHERE state = 'RUNNING';
 
--- What a message of a sent task was called, and who sent it what with it.
+-- What a message of a sent task was called, what was sent with it, and when; those of a `run` are as old as their run.
 ALTER TABLE message ADD COLUMN message_id TEXT;
 ALTER TABLE message ADD COLUMN attributes TEXT;
+ALTER TABLE message ADD COLUMN sent_at INTEGER;
 
 -- A run of messages sent by others: it ends when its job's queue has been empty and idle for a while.
 ALTER TABLE run ADD COLUMN intake INTEGER NOT NULL DEFAULT 0;

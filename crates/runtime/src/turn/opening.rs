@@ -247,7 +247,7 @@ impl<'a> Turn<'a> {
 }
 
 /// What runs a job's attempts.
-fn host(job: &Job) -> Host {
+pub(super) fn host(job: &Job) -> Host {
     match (job.mode, &job.program) {
         (Mode::Consumer, _) => Host::Outside,
         (Mode::Task, Program::Process) => Host::Keeper,

@@ -70,7 +70,7 @@ impl Snapshot<'_> {
                     Ok(Slow {
                         attempt: run.task(row.get(0)?).attempt(row.get(1)?),
                         wall: Duration::from_millis(row.get::<_, i64>(2)?.max(0) as u64),
-                        message: message(row.get(3)?),
+                        message: Message::of_body(row.get_ref(3)?.as_str()?),
                     })
                 })?
                 .collect()
@@ -92,7 +92,7 @@ impl Snapshot<'_> {
                     Ok(Peak {
                         attempt: run.task(row.get(0)?).attempt(row.get(1)?),
                         memory: row.get(2)?,
-                        message: message(row.get(3)?),
+                        message: Message::of_body(row.get_ref(3)?.as_str()?),
                     })
                 })?
                 .collect()
@@ -143,11 +143,6 @@ impl Snapshot<'_> {
         };
         read().map_err(reading("the figures of a run"))
     }
-}
-
-/// A body that is no object any more is shown as one without parameters: figures are no place to fail.
-fn message(body: String) -> Message {
-    Message::parse(&body).unwrap_or_else(|| Message(serde_json::Map::new()))
 }
 
 #[cfg(test)]

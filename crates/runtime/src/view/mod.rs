@@ -6,9 +6,12 @@
 
 mod attempt;
 mod figures;
+pub mod json;
 mod lease;
+mod letter;
 mod output;
-
+mod page;
+mod queue;
 mod result;
 mod run;
 mod state;
@@ -28,7 +31,10 @@ use crate::store::{self, APPLICATION_ID, SCHEMA_VERSION, Store};
 pub use attempt::Attempt;
 pub use figures::{Peak, Reason, Slow, Totals};
 pub use lease::Lease;
+pub use letter::{Letter, LetterPlace, LetterState};
 pub use output::{Output, OutputTotal};
+pub use page::{PAGE_BYTES, Page};
+pub use queue::{MessageQueue, QueueCounts, Role as QueueRole};
 pub use result::{ResultRow, ResultRows};
 pub use run::Run;
 pub use state::{Outcome, RunState, TaskState};

@@ -36,8 +36,7 @@ impl Snapshot<'_> {
                 .query_map(params![run.0, after, limit as i64], |row| {
                     Ok(Output {
                         task: run.task(row.get(0)?),
-                        message: Message::parse(&row.get::<_, String>(1)?)
-                            .unwrap_or_else(|| Message(Default::default())),
+                        message: Message::of_body(row.get_ref(1)?.as_str()?),
                         files: row.get(2)?,
                         bytes: row.get(3)?,
                     })

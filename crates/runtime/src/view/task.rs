@@ -179,10 +179,7 @@ fn row_to_task(row: &Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
         id: RunId(row.get("run")?).task(row.get("seq")?),
         state: row.get::<_, Word<_>>("state")?.0,
-        // A body is written by us, from a message.
-        message: Message::parse(&body).ok_or_else(|| {
-            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, "a body is no JSON object".into())
-        })?,
+        message: Message::of_body(&body),
         key: row.get("key")?,
         predicted: row.get("predicted")?,
         visible_at: row.get::<_, Option<i64>>("visible_at")?.map(Timestamp),

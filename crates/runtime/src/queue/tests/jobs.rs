@@ -25,10 +25,34 @@ fn tasks(house: &House) -> Vec<(i64, i64, String, String)> {
     rows.expect("read").collect::<Result<_, _>>().expect("read")
 }
 
-fn peek(house: &House, queue: &str) -> Vec<crate::queue::Peeked> {
-    crate::queue::peek(&house.rows, queue, 0, 100)
-        .expect("read")
-        .expect("there is one")
+/// A letter as its row says.
+struct Lying {
+    number: i64,
+    message_id: String,
+    body: String,
+    task: Option<TaskId>,
+    reason: Option<String>,
+    source: Option<String>,
+}
+
+fn peek(house: &House, queue: &str) -> Vec<Lying> {
+    let sql = "SELECT letter.id, letter.message_id, coalesce(letter.body, message.body), letter.run, letter.seq, reason, source
+               FROM letter LEFT JOIN message USING (run, seq)
+               WHERE box = (SELECT box FROM queue WHERE name = ?1) ORDER BY letter.id";
+    let mut statement = house.rows.prepare(sql).expect("SQL");
+    let lying = statement.query_map([queue], |row| {
+        let run: Option<i64> = row.get(3)?;
+        let seq: Option<i64> = row.get(4)?;
+        Ok(Lying {
+            number: row.get(0)?,
+            message_id: row.get(1)?,
+            body: row.get(2)?,
+            task: run.zip(seq).map(|(run, seq)| in_run(run, seq)),
+            reason: row.get(5)?,
+            source: row.get(6)?,
+        })
+    });
+    lying.expect("read").collect::<Result<_, _>>().expect("read")
 }
 
 const BOS: &str = r#"{"dest":"BOS"}"#;
@@ -208,11 +232,12 @@ fn a_dead_letter_put_back_is_a_task_again_under_its_old_name() {
             .expect("buried");
     }
     house.notes.clear();
-    let chosen = std::slice::from_ref(&sent.message_id);
-    let put = house
-        .with(|queues| queues.put_back_chosen("retrain-dlq", chosen))
-        .expect("put back");
-    assert_eq!(put, 1);
+    let letters = vec![peek(&house, "retrain-dlq")[0].number, 4711];
+    let put = house.perform(&Operation::PutBack {
+        queue: "retrain-dlq".to_owned(),
+        letters,
+    });
+    assert_eq!(put, Answer::PutBack { moved: 1, stayed: 0 });
     assert_eq!(house.notes(), [arrived(1, 3, false)]);
     assert_eq!(
         house.scalar::<String>("SELECT message_id FROM message WHERE seq = 3"),

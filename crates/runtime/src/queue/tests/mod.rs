@@ -17,7 +17,8 @@ use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
-use super::{Desk, Note, Outcome, QueueCounts, Queues};
+use super::counts::QueueCounts;
+use super::{Desk, Note, Outcome, Queues};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation, Receive, Received, Send, Sent};
 use crate::store::MIGRATIONS;
@@ -54,7 +55,7 @@ impl House {
         }
     }
 
-    /// A house with a job `retrain` that fills `{dest}`.
+    /// A house with a job `retrain` that fills `{dest}`, unless it is a consumer, which reads its messages itself.
     fn with_job(keys: &str) -> House {
         let mut house = House::new();
         house.set_job(keys);
@@ -62,7 +63,8 @@ impl House {
     }
 
     fn set_job(&mut self, keys: &str) {
-        let text = format!("[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"train\", \"{{dest}}\"]\n{keys}");
+        let argument = if keys.contains("consumer") { "" } else { "{dest}" };
+        let text = format!("[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"train\", \"{argument}\"]\n{keys}");
         let (project, findings) = kingtide_core::project::load(&text);
         self.jobs = project.unwrap_or_else(|| panic!("{findings:?}")).jobs;
         self.with(|queues| queues.ensure_job_queues()).expect("made");
