@@ -71,7 +71,8 @@ pub(super) fn lay_out<'a>(
 ) -> Vec<Field<'a>> {
     let mut to = Vec::new();
     match answer {
-        Answer::Done => {}
+        // Nobody can ask for that over HTTP.
+        Answer::Done | Answer::PutBack { .. } => {}
         Answer::Queue(name) => text(&mut to, "QueueUrl", address::url(host, name)),
         Answer::Queues { names, next } => {
             let json = match action {

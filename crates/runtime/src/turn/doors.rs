@@ -16,7 +16,8 @@ use crate::inbox::Inbound;
 use crate::keys::Keys;
 use crate::notice::Notice;
 use crate::runtime::{Doors, RunError};
-use crate::sqs::service::{Call, Policy, Queues};
+use crate::sqs::Call;
+use crate::sqs::service::{Policy, Queues};
 
 /// What listens, for as long as it is held.
 #[derive(Default)]
