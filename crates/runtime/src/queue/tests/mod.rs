@@ -1,6 +1,7 @@
 //! The queues against a database in memory, with a clock that the test moves.
 
 mod attributes;
+mod consumer;
 mod deadletter;
 mod fifo;
 mod jobs;
@@ -9,6 +10,7 @@ mod model;
 mod moves;
 mod pace;
 mod receive;
+mod reference;
 mod send;
 
 use std::collections::BTreeMap;
@@ -54,7 +56,7 @@ impl House {
         }
     }
 
-    /// A house with a job `retrain` that fills `{dest}`.
+    /// A house with a job `retrain` that fills `{dest}`, unless it is a consumer, which reads its messages itself.
     fn with_job(keys: &str) -> House {
         let mut house = House::new();
         house.set_job(keys);
@@ -62,7 +64,8 @@ impl House {
     }
 
     fn set_job(&mut self, keys: &str) {
-        let text = format!("[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"train\", \"{{dest}}\"]\n{keys}");
+        let argument = if keys.contains("consumer") { "" } else { "{dest}" };
+        let text = format!("[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"train\", \"{argument}\"]\n{keys}");
         let (project, findings) = kingtide_core::project::load(&text);
         self.jobs = project.unwrap_or_else(|| panic!("{findings:?}")).jobs;
         self.with(|queues| queues.ensure_job_queues()).expect("made");
