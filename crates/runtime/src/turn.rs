@@ -214,6 +214,7 @@ fn work_off_once(
     turn.close_doors();
     turn.tell_progress(true, observe);
     turn.hosts.hang_up();
+    turn.actuators.containers.settle();
     for run in turn.actuators.contexts.keys() {
         // Nobody reads them any more, whatever became of the run.
         let _ = std::fs::remove_dir_all(turn.layout.messages(*run));

@@ -69,10 +69,10 @@ impl Queues<'_> {
             return Ok(nothing);
         }
         self.promote(&queue, MOST_PROMOTED)?;
-        if let Some(attempt) = &receive.attempt {
-            if let Some(letters) = self.received_before(&queue, attempt)? {
-                return self.receive_again(&queue, receive, letters);
-            }
+        if let Some(attempt) = &receive.attempt
+            && let Some(letters) = self.received_before(&queue, attempt)?
+        {
+            return self.receive_again(&queue, receive, letters);
         }
         if self.box_counts(queue.holding)?.in_flight >= limits::IN_FLIGHT {
             // A FIFO queue and a long poll only find nothing.

@@ -1,6 +1,7 @@
 //! The queues against a database in memory, with a clock that the test moves.
 
 mod attributes;
+mod consumer;
 mod deadletter;
 mod fifo;
 mod jobs;
@@ -9,6 +10,7 @@ mod model;
 mod moves;
 mod pace;
 mod receive;
+mod reference;
 mod send;
 
 use std::collections::BTreeMap;
