@@ -1,4 +1,8 @@
-//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them.
+//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them. `args/up.rs` and `args/queue.rs` are what
+//! can be typed of those.
+
+mod queue;
+mod up;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,6 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+pub(crate) use self::queue::{Cargo, Create, Env, Peek, Purge, Queue, QueueVerb, Redrive, Rm, Send, SendBody, Url};
+pub(crate) use self::up::{SECRET_VARIABLE, Up};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::select::{Pair, RunName, Target};
@@ -57,6 +63,9 @@ pub(crate) enum Verb {
     Check(Check),
     Run(Run),
     Up(Up),
+    Send(Send),
+    Queue(Queue),
+    Env(Env),
     Retry(Retry),
     Status(Status),
     Logs(Logs),
@@ -125,12 +134,6 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
-
-/// Keep the project alive: work off every unfinished run and whatever is sent, until Ctrl-C or TERM
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The first Ctrl-C or TERM starts nothing new and lets what runs end; the second ends it and puts the messages back.")]
-pub(crate) struct Up {}
 
 /// Run again what failed, was rejected or cancelled
 #[derive(Debug, Args)]

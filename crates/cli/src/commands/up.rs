@@ -15,7 +15,8 @@ use crate::output::{json, say};
 use crate::project::{Checked, Place};
 use crate::settings::Settings;
 
-pub(crate) fn run(_up: &Up, settings: &Settings) -> Outcome {
+pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
+    up.listen()?;
     let place = Place::find(settings)?;
     let project = Checked::read(&place)?.usable(settings)?;
     let mut runtime = open(&place)?;
