@@ -12,6 +12,8 @@ use crate::inbox::Inbound;
 
 /// Threads for everything that speaks HTTP.
 const THREADS: usize = 2;
+/// How long an engine may take to remove what has ended, when this process leaves.
+const SETTLING: Duration = Duration::from_secs(10);
 /// Between two tries to reach an engine that has gone: nothing tells when it is back.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,7 @@ pub(crate) struct Containers {
 #[derive(Debug)]
 struct Shared {
     docker: Mutex<Option<Docker>>,
+    connecting: Mutex<()>,
     context: Context,
     inbox: Sender<Inbound>,
 }
@@ -49,6 +52,7 @@ impl Containers {
         Containers {
             shared: Arc::new(Shared {
                 docker: Mutex::new(None),
+                connecting: Mutex::new(()),
                 context,
                 inbox,
             }),
@@ -57,8 +61,9 @@ impl Containers {
 
     /// The engine; connected now if it was not, and what it holds is then told to the loop. Blocks.
     pub(crate) fn connected(&self) -> Result<Docker, DockerError> {
-        let mut docker = self.docker();
-        if let Some(docker) = &*docker {
+        // One at a time; the loop, which has orders for an engine that is there, is not held up.
+        let _connecting = self.shared.connecting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(docker) = &*self.docker() {
             return Ok(docker.clone());
         }
         let handle = tokio().map_err(|source| DockerError::Files {
@@ -71,7 +76,7 @@ impl Containers {
             let _ = inbox.send(Inbound::Told(told));
         };
         let (connected, held) = Docker::connect(&handle, self.shared.context.clone(), tell)?;
-        *docker = Some(connected.clone());
+        *self.docker() = Some(connected.clone());
         let _ = self.shared.inbox.send(Inbound::DockerFound(held));
         Ok(connected)
     }
@@ -93,10 +98,23 @@ impl Containers {
         let _ = std::thread::Builder::new().name("docker".to_owned()).spawn(again);
     }
 
+    /// An address of this machine that containers reach, if the engine is connected.
+    pub(crate) fn bridge_address(&self) -> Option<std::net::IpAddr> {
+        self.docker().as_ref()?.bridge_address()
+    }
+
     pub(crate) fn start(&self, start: ContainerStart) {
         // An engine that has gone since leaves the attempt to the next connection, which finds it missing.
         if let Some(docker) = &*self.docker() {
             docker.start(start);
+        }
+    }
+
+    /// Waits until what was acknowledged is removed: nobody comes back to it before the next connection.
+    pub(crate) fn settle(&self) {
+        let docker = self.docker().clone();
+        if let Some(docker) = docker {
+            docker.settle(SETTLING);
         }
     }
 

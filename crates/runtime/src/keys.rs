@@ -16,7 +16,8 @@ const BYTES: usize = 32;
 /// What every access key id of ours begins with.
 const PREFIX: &str = "KTINSTANCE";
 
-/// The keys that are accepted.
+/// The keys that are accepted; none by default.
+#[derive(Default)]
 pub(crate) struct Keys {
     project: [u8; BYTES],
     live: Mutex<BTreeSet<InstanceId>>,

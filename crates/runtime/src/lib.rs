@@ -8,6 +8,7 @@ mod containers;
 pub mod control;
 pub mod docker;
 pub mod endpoints;
+pub mod http;
 mod inbox;
 mod keeper;
 mod keys;
@@ -32,4 +33,4 @@ mod surroundings;
 mod turn;
 pub mod view;
 
-pub use runtime::{Ended, ExecuteOptions, OpenError, RunError, Runtime};
+pub use runtime::{Doors, Ended, ExecuteOptions, OpenError, RunError, Runtime};

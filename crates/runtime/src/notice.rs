@@ -7,11 +7,13 @@ use kingtide_core::engine::event::{RunState, TaskState};
 use kingtide_core::id::{InstanceId, RunId};
 use kingtide_core::time::Timestamp;
 
+use crate::endpoints::Endpoints;
+
 /// Something to show.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// Everything that listens does: from now on the project is up.
-    Ready,
+    /// Everything that listens does, there where something does: from now on the project is up.
+    Ready(Option<Endpoints>),
     /// A run is taken up.
     Opened {
         run: RunId,

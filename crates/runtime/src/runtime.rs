@@ -2,6 +2,7 @@
 //!
 //! `turn.rs` is the loop, `actuators.rs` does what it decides.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,6 +39,28 @@ pub struct ExecuteOptions {
     pub cache: PathBuf,
     /// This program, which is also the keeper.
     pub executable: PathBuf,
+}
+
+/// Where a runtime listens.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The queues, as Amazon SQS; port 0 takes any.
+    pub sqs: SocketAddr,
+    /// Pages and figures, to be read only.
+    pub web: Option<SocketAddr>,
+    /// An access key id and its secret that callers must sign with; on loopback addresses nobody must where there is none.
+    pub access_key: Option<(String, String)>,
+}
+
+impl Doors {
+    /// For consumers of a run in the foreground: any port, this machine's programs alone.
+    pub(crate) fn for_consumers() -> Doors {
+        Doors {
+            sqs: SocketAddr::from(([127, 0, 0, 1], 0)),
+            web: None,
+            access_key: None,
+        }
+    }
 }
 
 /// What a run came to in this runtime.
@@ -85,6 +108,11 @@ pub enum RunError {
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the keeper of the programs cannot be reached")]
     Keeper(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("cannot prepare the runtime")]
     Prepare(#[source] std::io::Error),
     /// A bug of ours, or somebody else's writing in the database.
@@ -189,6 +217,7 @@ impl Runtime {
         &mut self,
         project: &Project,
         options: &ExecuteOptions,
+        doors: &Doors,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<(), RunError> {
         let errand = Errand {
@@ -196,9 +225,9 @@ impl Runtime {
             options,
             runs: self.store.open_runs()?,
             first: Vec::new(),
-            stays: true,
+            doors: Some(doors),
         };
-        turn::work_off(self, errand, observe)?;
+        turn::work_off(self, &errand, observe)?;
         Ok(self.store.give_lease_back()?)
     }
 
@@ -221,9 +250,9 @@ impl Runtime {
             options,
             runs: vec![run],
             first,
-            stays: false,
+            doors: None,
         };
-        let worked = turn::work_off(self, errand, observe)?;
+        let worked = turn::work_off(self, &errand, observe)?;
         let (_, state, late) = self.store.run(run)?.ok_or(RunError::NotOpen(run))?;
         self.store.give_lease_back()?;
         Ok(Ended {

@@ -7,6 +7,7 @@
 mod alone;
 mod calls;
 mod commit;
+mod doors;
 mod hosts;
 mod opening;
 
@@ -24,6 +25,7 @@ use signal_hook::consts::SIGINT;
 
 pub(crate) use self::alone::perform as perform_alone;
 use self::calls::Calls;
+use self::doors::Open;
 use self::hosts::Hosts;
 use self::opening::Preparation;
 use crate::actuators::Actuators;
@@ -34,8 +36,8 @@ use crate::keys::Keys;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
-use crate::runtime::{ExecuteOptions, RunError, Runtime, now};
-use crate::store::Store;
+use crate::runtime::{Doors, ExecuteOptions, RunError, Runtime, now};
+use crate::store::{Store, StoreError};
 use crate::surroundings::Inheritance;
 use crate::{chores, docker, signals};
 
@@ -46,8 +48,8 @@ pub(crate) struct Errand<'a> {
     /// To be worked off from the start, whether new or left by an earlier runtime.
     pub(crate) runs: Vec<RunId>,
     pub(crate) first: Vec<Event>,
-    /// Whether it goes on when no run is left, until it is told to leave.
-    pub(crate) stays: bool,
+    /// Where it listens: it then goes on when no run is left, until it is told to leave.
+    pub(crate) doors: Option<&'a Doors>,
 }
 
 /// What the loop leaves.
@@ -60,15 +62,46 @@ pub(crate) struct Worked {
 /// Works off runs until they are over or drained, or until it is told to leave.
 pub(crate) fn work_off(
     runtime: &mut Runtime,
-    errand: Errand<'_>,
+    errand: &Errand<'_>,
     observe: &mut dyn FnMut(Notice),
 ) -> Result<Worked, RunError> {
-    let layout = runtime.layout.clone();
     for run in &errand.runs {
-        let (.., state, _) = runtime.store.run(*run)?.ok_or(RunError::NotOpen(*run))?;
+        let (_, state, _) = runtime.store.run(*run)?.ok_or(RunError::NotOpen(*run))?;
         if state.is_over() {
             return Err(RunError::NotOpen(*run));
         }
+    }
+    let mut is_paused = false;
+    loop {
+        let worked = work_off_once(runtime, errand, is_paused, observe);
+        // What was asked of the queues when the disk was full is refused, and the loop begins anew, as after a crash.
+        let Err(RunError::Store(StoreError::DiskFull)) = worked else {
+            return worked;
+        };
+        if !is_paused {
+            let text = "the disk is full: paused, nothing is lost; waiting for room";
+            observe(Notice::Said(text.to_owned()));
+        }
+        is_paused = true;
+        // Nothing tells when there is room again.
+        std::thread::sleep(commit::DISK_FULL_PAUSE);
+    }
+}
+
+fn work_off_once(
+    runtime: &mut Runtime,
+    errand: &Errand<'_>,
+    is_again: bool,
+    observe: &mut dyn FnMut(Notice),
+) -> Result<Worked, RunError> {
+    let layout = runtime.layout.clone();
+    let stays = errand.doors.is_some();
+    let mut runs = errand.runs.clone();
+    if is_again {
+        // Some may be over by now, others have come.
+        let open = runtime.store.open_runs()?;
+        runs.retain(|run| open.contains(run));
+        runs.extend(open.into_iter().filter(|run| stays && !errand.runs.contains(run)));
     }
     // Signals first: from here on Ctrl-C puts back what was leased.
     let (sender, inbox) = mpsc::channel();
@@ -80,7 +113,7 @@ pub(crate) fn work_off(
     let wishes = sender.clone();
     control::listen(layout.root(), move |wish| wishes.send(Inbound::Wish(wish)).is_ok()).map_err(RunError::Prepare)?;
     let mut jobs = Vec::new();
-    for run in &errand.runs {
+    for run in &runs {
         jobs.extend(
             runtime
                 .store
@@ -88,7 +121,7 @@ pub(crate) fn work_off(
                 .and_then(|(job, ..)| errand.project.jobs.get(&job)),
         );
     }
-    if errand.stays {
+    if stays {
         jobs = errand.project.jobs.values().collect();
     }
     let mut consumers = jobs.clone();
@@ -103,7 +136,11 @@ pub(crate) fn work_off(
         .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
         .map_err(RunError::Prepare)?;
     let inherited = Arc::new(inheritance.env);
-    let keys = Arc::new(Keys::open(layout.root(), None).map_err(RunError::Prepare)?);
+    let keys = match stays || !consumers.is_empty() {
+        true => Keys::open(layout.root(), errand.doors.and_then(|doors| doors.access_key.clone())),
+        false => Ok(Keys::default()),
+    };
+    let keys = Arc::new(keys.map_err(RunError::Prepare)?);
     let docker = docker::Context {
         project_id: project_id(&layout),
         epoch: runtime.store.epoch(),
@@ -147,23 +184,37 @@ pub(crate) fn work_off(
         sender,
         renewed: Instant::now(),
         interrupts: 0,
-        stays: errand.stays,
+        stays,
+        doors: Open::default(),
     };
+    // Before anything starts that could look for them.
+    if let Some(doors) = errand.doors {
+        turn.open_doors(doors)?;
+    } else if !consumers.is_empty() {
+        turn.open_doors(&Doors::for_consumers())?;
+    }
     let mut events = Vec::new();
     for job in consumers {
         events.push(turn.open_consumer(job, observe)?);
     }
-    for run in errand.runs {
+    for run in runs {
         events.extend(turn.open(run, observe)?);
     }
-    events.extend(errand.first);
+    if !is_again {
+        events.extend(errand.first.iter().cloned());
+    }
     turn.take(events, None, observe)?;
     turn.connect(observe)?;
-    observe(Notice::Ready);
+    turn.write_endpoints(observe);
+    if !is_again {
+        observe(Notice::Ready(turn.doors.endpoints.clone()));
+    }
     turn.keep_on(&inbox, observe)?;
     turn.calls.close();
+    turn.close_doors();
     turn.tell_progress(true, observe);
     turn.hosts.hang_up();
+    turn.actuators.containers.settle();
     for run in turn.actuators.contexts.keys() {
         // Nobody reads them any more, whatever became of the run.
         let _ = std::fs::remove_dir_all(turn.layout.messages(*run));
@@ -189,6 +240,7 @@ struct Turn<'a> {
     renewed: Instant,
     interrupts: u32,
     stays: bool,
+    doors: Open,
 }
 
 impl Turn<'_> {
@@ -242,7 +294,7 @@ impl Turn<'_> {
                 }
                 Inbound::KeeperGone(connection) if connection == self.hosts.connections => lost = true,
                 Inbound::Reports(..) | Inbound::KeeperGone(_) => {}
-                Inbound::DockerFound(held) => self.docker_found(&held, &mut events)?,
+                Inbound::DockerFound(held) => self.docker_found(&held, &mut events, observe)?,
                 Inbound::Told(told) => self.told(told, &mut events, observe)?,
                 Inbound::Signal(signal) => self.signal(signal, &mut events, observe),
                 Inbound::Wish(wish) => self.wish(wish, &mut events, observe)?,

@@ -2,6 +2,7 @@
 //! with its data in a temporary folder and ended with the suite. Where there can be none, tests of containers say that they
 //! were skipped, and so do we.
 
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -76,7 +77,7 @@ impl Engine {
             .context("failed to start `dockerd`")?;
         let mut engine = Engine { child, folder };
         let until = Instant::now() + START_PATIENCE.min(limit.left());
-        while UnixStream::connect(engine.socket()).is_err() {
+        while !engine.answers() {
             if let Some(status) = engine.child.try_wait()? {
                 bail!("`dockerd` has ended ({status}): {}", engine.last_line());
             }
@@ -87,7 +88,7 @@ impl Engine {
                     engine.last_line()
                 );
             }
-            // A socket that is not there yet tells nobody when it is.
+            // Nothing tells when it does.
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(engine)
@@ -96,6 +97,19 @@ impl Engine {
     /// As `DOCKER_HOST` has it.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// It listens some time before it answers.
+    fn answers(&self) -> bool {
+        let ping = || -> std::io::Result<String> {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ping().is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
     }
 
     fn socket(&self) -> std::path::PathBuf {
@@ -136,5 +150,35 @@ fn unmount_below(folder: &Path) {
     below.sort_by_key(|place| std::cmp::Reverse(place.len()));
     for place in below {
         let _ = Command::new("umount").arg("--lazy").arg(place).status();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heavy_an_engine_of_our_own_answers_and_leaves_nothing() {
+        if !rustix::process::geteuid().is_root() || Command::new("dockerd").arg("--version").output().is_err() {
+            eprintln!("skipped: only root can start `dockerd`, where it is installed");
+            return;
+        }
+        let engine = match Engine::start(&Deadline::after(Duration::from_secs(60))) {
+            Ok(engine) => engine,
+            Err(error) => {
+                eprintln!("skipped: {error:#}");
+                return;
+            }
+        };
+        let folder = engine.folder.path().to_owned();
+        assert_eq!(
+            engine.host(),
+            format!("unix://{}", folder.join("docker.sock").display())
+        );
+        assert!(UnixStream::connect(engine.socket()).is_ok());
+        drop(engine);
+        assert!(!folder.exists(), "its data went with it");
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("readable");
+        assert!(!mounts.contains(&*folder.to_string_lossy()));
     }
 }

@@ -1,7 +1,9 @@
 //! `up`: keeps a project alive, until it is told to leave.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
+use kingtide_runtime::endpoints::Endpoints;
 use kingtide_runtime::notice::Notice;
 use serde_json::json;
 
@@ -16,7 +18,7 @@ use crate::project::{Checked, Place};
 use crate::settings::Settings;
 
 pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
-    up.listen()?;
+    let doors = up.doors()?;
     let place = Place::find(settings)?;
     let project = Checked::read(&place)?.usable(settings)?;
     let mut runtime = open(&place)?;
@@ -25,21 +27,36 @@ pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
         style: settings.err,
         is_quiet: settings.quiet,
     };
-    let ready = || {
+    let ready = |endpoints: Option<Endpoints>| {
+        let url = |address: SocketAddr| format!("http://{address}");
+        let sqs = endpoints.as_ref().map(|endpoints| url(endpoints.sqs));
+        let web = endpoints.as_ref().and_then(|endpoints| endpoints.web).map(url);
         let mut out = std::io::stdout().lock();
         let told = if settings.json {
-            json::line(&mut out, &json!({ "up": true, "pid": std::process::id() }))
+            json::line(
+                &mut out,
+                &json!({ "up": true, "pid": std::process::id(), "sqs": sqs, "web": web }),
+            )
         } else {
-            writeln!(out, "kingtide is up")
+            let parts = [("queues at", sqs), ("pages at", web)].into_iter();
+            let parts: Vec<String> = parts
+                .filter_map(|(what, url)| Some(format!("{what} {}", url?)))
+                .collect();
+            writeln!(out, "kingtide is up: {}", parts.join(", "))
         };
         // Whoever waited for the line may have gone; the project is up all the same.
         let _ = told.and_then(|()| out.flush());
     };
     runtime
-        .stay(&project, &options(&project, None)?, &mut |notice| match notice {
-            Notice::Ready => ready(),
-            other => teller.tell(other),
-        })
+        .stay(
+            &project,
+            &options(&project, None)?,
+            &doors,
+            &mut |notice| match notice {
+                Notice::Ready(endpoints) => ready(endpoints),
+                other => teller.tell(other),
+            },
+        )
         .map_err(failed)?;
     Ok(Exit::Done)
 }
@@ -80,7 +97,7 @@ impl Teller {
                 let done = plural(counts.done(), "task");
                 Some(format!("{name} {}{why}: {done} done", state.text()))
             }
-            Notice::Progress(_) | Notice::Ready => None,
+            Notice::Progress(_) | Notice::Ready(_) => None,
         };
         if let Some(text) = text {
             say(&text);

@@ -47,6 +47,9 @@ pub(super) async fn adopt(shared: &Arc<Shared>) -> Result<Held, DockerError> {
             let _ = shared.engine.remove(&id).await;
         }
     }
+    // The engine lists the youngest first, of those of one second any.
+    held.running.sort();
+    held.ended.sort();
     let all: Vec<String> = held.running.iter().chain(&held.ended).cloned().collect();
     work::clear(&shared.context.root, &all, &shared.context.keep);
     link::watch(shared, events);

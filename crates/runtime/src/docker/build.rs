@@ -12,10 +12,10 @@ use futures_util::StreamExt;
 use kingtide_core::project::Build;
 use tokio::sync::mpsc;
 
-use super::DockerError;
 use super::engine::{Engine, Trouble};
 use super::image::{Image, look_up};
 use super::tree::{Tree, tag};
+use super::{DockerError, buildkit};
 
 /// What a failed build is told by.
 const TAIL_LINES: usize = 20;
@@ -54,7 +54,7 @@ pub(super) async fn ensure(
         forcerm: true,
         buildargs: Some(build.args.clone().into_iter().collect()),
         target: build.target.clone().unwrap_or_default(),
-        labels: Some(HashMap::from([(HASH_LABEL.to_owned(), hash)])),
+        labels: Some(HashMap::from([(HASH_LABEL.to_owned(), hash.clone())])),
         ..BuildImageOptions::default()
     };
     let mut last = Vec::new();
@@ -74,7 +74,20 @@ pub(super) async fn ensure(
                 say(line.clone());
                 last.push(line);
             }),
-            Err(error) => return Err(failed(&last, Trouble::from(error).to_string())),
+            Err(error) => {
+                let why = Trouble::from(error).to_string();
+                if !buildkit::is_needed(&why) {
+                    return Err(failed(&last, why));
+                }
+                say(format!("{why}; trying `docker build`"));
+                let mut hear = |line: String| {
+                    say(line.clone());
+                    last.push(line);
+                };
+                buildkit::build(engine, &reference, (HASH_LABEL, &hash), build, &folder, &mut hear)
+                    .map_err(|why| failed(&last, why))?;
+                break;
+            }
         }
     }
     let Some(image) = look_up(engine, &reference).await? else {
@@ -84,12 +97,16 @@ pub(super) async fn ensure(
     Ok(image)
 }
 
-/// What a step says, line by line.
+/// What a step says, line by line, without the names of layers and containers on the way.
 fn lines(step: BuildInfo, mut with: impl FnMut(String)) {
     let text = step.stream.or(step.status).unwrap_or_default();
-    for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+    for line in text.lines().map(str::trim_end).filter(|line| !is_noise(line)) {
         with(line.to_owned());
     }
+}
+
+fn is_noise(line: &str) -> bool {
+    line.is_empty() || line.starts_with(" --->") || line.starts_with("Removing intermediate container")
 }
 
 /// The archive as a stream; a thread reads the files as fast as the engine takes them.

@@ -2,7 +2,7 @@
 //! its own, so there is nothing to reconnect; `link` watches whether anybody answers.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -231,13 +231,23 @@ impl Engine {
         for network in ["bridge", "podman"] {
             let inspected = self.client.inspect_network(network, None).await.ok();
             let configs = inspected.and_then(|network| network.ipam?.config).unwrap_or_default();
-            let mut gateways = configs.into_iter().filter_map(|config| config.gateway?.parse().ok());
+            let mut gateways = configs.into_iter().filter_map(|config| match config.gateway {
+                Some(gateway) => gateway.parse().ok(),
+                // An engine that has just made the bridge does not name it: it is the first address of the subnet.
+                None => first_address(&config.subnet?),
+            });
             if let Some(gateway) = gateways.find(|gateway: &IpAddr| gateway.is_ipv4()) {
                 return Some(gateway);
             }
         }
         None
     }
+}
+
+/// `172.17.0.1` of `172.17.0.0/16`
+fn first_address(subnet: &str) -> Option<IpAddr> {
+    let network: Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
+    Some(IpAddr::V4(Ipv4Addr::from(u32::from(network) + 1)))
 }
 
 /// Also the operating system of its containers.

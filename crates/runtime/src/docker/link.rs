@@ -69,6 +69,7 @@ pub(super) fn watch(shared: &Arc<Shared>, events: Events) {
                     (watching.tell)(Told::Gone);
                     return;
                 }
+                // Nothing tells when it is back.
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -2,7 +2,7 @@
 //! Engine's API and says how they ended. The engine itself (Docker, or Podman's compatible socket) does what the keeper does
 //! for processes: it outlives a runtime that dies, and keeps a container's end until that is acknowledged.
 //!
-//! `socket` finds the engine and `engine` speaks with it; `image` and `build` (with `tree`, `ignore` and `credentials`) make images ready;
+//! `socket` finds the engine and `engine` speaks with it; `image` and `build` (with `buildkit`, `tree`, `ignore` and `credentials`) make images ready;
 //! `body` says what a container is, `container` is one from its creation to its end (`end`), with `logs`, `sample`, `oom`, `work` (its folder)
 //! and `ownership`; `adopt` finds what an earlier runtime left, `link` watches the connection and fences. Labels and names are in
 //! `labels`; `probe` only looks.
@@ -10,6 +10,7 @@
 mod adopt;
 mod body;
 mod build;
+mod buildkit;
 mod container;
 mod credentials;
 mod end;

@@ -89,10 +89,10 @@ impl Queues<'_> {
         )?;
         let id = self.rows.last_insert_rowid();
         self.durable = true;
-        if let Some(group) = letter.group.as_deref().filter(|_| queue.fifo) {
-            self.settle_lane(queue.holding, group)?;
-        }
         if is_visible {
+            if let Some(group) = letter.group.as_deref().filter(|_| queue.fifo) {
+                self.join_lane(queue.holding, group, id)?;
+            }
             self.note_visible(&queue.name);
         }
         Ok(id)
@@ -146,7 +146,8 @@ impl Queues<'_> {
     }
 
     fn due_letters(&self, queue: &Queue, most: usize) -> Result<Vec<Hidden>, Refusal> {
-        let sql = "SELECT id, sent_at, holder, minded, group_id, run, seq, state = 'in_flight' FROM letter
+        let sql = "SELECT id, sent_at, holder, minded, group_id, run, seq, state = 'in_flight'
+                   FROM letter INDEXED BY letter_hidden
                    WHERE box = ?1 AND state <> 'visible' AND visible_at <= ?2 ORDER BY visible_at LIMIT ?3";
         let mut statement = self.rows.prepare_cached(sql)?;
         let due = statement.query_map(params![queue.holding, self.now.0, most as i64], |row| {
@@ -206,8 +207,8 @@ impl Queues<'_> {
         }
         // Letters lie in the order they came; dead ones may be older than those before them and have an index of their own.
         let oldest = [
-            "SELECT id, sent_at, group_id FROM letter WHERE box = ?1 AND state = 'visible' ORDER BY id LIMIT ?2",
-            "SELECT id, sent_at, group_id FROM letter WHERE box = ?1 AND source IS NOT NULL AND state = 'visible'
+            "SELECT id, sent_at, group_id FROM letter INDEXED BY letter_visible WHERE box = ?1 AND state = 'visible' ORDER BY id LIMIT ?2",
+            "SELECT id, sent_at, group_id FROM letter INDEXED BY letter_dead WHERE box = ?1 AND source IS NOT NULL AND state = 'visible'
              ORDER BY sent_at LIMIT ?2",
         ];
         for sql in oldest {

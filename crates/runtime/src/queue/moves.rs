@@ -229,7 +229,8 @@ impl Queues<'_> {
 
     fn first_letters(&self, queue: &Queue, last: i64, most: i64) -> Result<Vec<Letter>, Refusal> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM letter WHERE box = ?1 AND state = 'visible' AND id <= ?2 ORDER BY id LIMIT ?3"
+            "SELECT {COLUMNS} FROM letter INDEXED BY letter_visible WHERE box = ?1 AND state = 'visible' AND id <= ?2
+             ORDER BY id LIMIT ?3"
         );
         let mut statement = self.rows.prepare_cached(&sql)?;
         let letters = statement.query_map(params![queue.holding, last, most], read)?;

@@ -69,10 +69,10 @@ impl Queues<'_> {
             return Ok(nothing);
         }
         self.promote(&queue, MOST_PROMOTED)?;
-        if let Some(attempt) = &receive.attempt {
-            if let Some(letters) = self.received_before(&queue, attempt)? {
-                return self.receive_again(&queue, receive, letters);
-            }
+        if let Some(attempt) = &receive.attempt
+            && let Some(letters) = self.received_before(&queue, attempt)?
+        {
+            return self.receive_again(&queue, receive, letters);
         }
         if self.box_counts(queue.holding)?.in_flight >= limits::IN_FLIGHT {
             // A FIFO queue and a long poll only find nothing.
@@ -142,7 +142,9 @@ impl Queues<'_> {
     }
 
     fn next_visible(&self, queue: &Queue, most: usize) -> Result<Vec<Letter>, Refusal> {
-        let sql = format!("SELECT {COLUMNS} FROM letter WHERE box = ?1 AND state = 'visible' ORDER BY id LIMIT ?2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM letter INDEXED BY letter_visible WHERE box = ?1 AND state = 'visible' ORDER BY id LIMIT ?2"
+        );
         let mut statement = self.rows.prepare_cached(&sql)?;
         let letters = statement.query_map([queue.holding, most as i64], read)?;
         Ok(letters.collect::<Result<_, _>>()?)

@@ -81,6 +81,8 @@ impl Calls {
     /// An instance is handed nothing any more.
     pub(super) fn dismiss(&mut self, instance: InstanceId) {
         self.leaving.insert(instance);
+        // What it waits for it will not get: it is told so in the next turn.
+        self.next_due = Some(Timestamp::default());
     }
 
     /// What an instance held is to be visible again.

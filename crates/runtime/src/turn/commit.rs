@@ -16,7 +16,7 @@ use crate::runtime::{RunError, now};
 use crate::store::{Batch, StoreError};
 
 /// How often a full disk is looked at: nothing tells when there is room again.
-const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Turn<'_> {
     /// Applies events, commits what they change together with what is leased next, then acts.

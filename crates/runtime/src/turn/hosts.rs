@@ -104,7 +104,13 @@ impl Turn<'_> {
     }
 
     /// The engine of containers answers.
-    pub(super) fn docker_found(&mut self, held: &Held, events: &mut Vec<Event>) -> Result<(), RunError> {
+    pub(super) fn docker_found(
+        &mut self,
+        held: &Held,
+        events: &mut Vec<Event>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        self.open_bridge(observe);
         let misread = |error| RunError::Keeper(Box::new(error));
         let holds = containers::names(held).map(|name| name.parse::<AttemptId>());
         let holds = holds.collect::<Result<BTreeSet<_>, _>>().map_err(misread)?;

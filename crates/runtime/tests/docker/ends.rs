@@ -25,8 +25,9 @@ fn a_result_an_output_and_a_log_come_out_of_a_container() {
     );
     assert_eq!(harbour.containers().len(), 1, "kept until it is acknowledged");
     harbour.acknowledge("1/1/1");
-    harbour.await_containers(0);
     harbour.acknowledge("1/1/1");
+    harbour.docker().settle(crate::harbour::PATIENCE);
+    assert_eq!(harbour.containers(), [] as [&str; 0]);
     assert_eq!(harbour.work_folders(), [] as [&str; 0]);
 }
 

@@ -316,8 +316,10 @@ impl Harbour {
             .collect()
     }
 
+    /// Returns when container and folder are gone.
     pub(crate) fn acknowledge(&self, attempt: &str) {
         self.docker().acknowledge(vec![attempt.to_owned()]);
+        self.docker().settle(PATIENCE);
     }
 }
 

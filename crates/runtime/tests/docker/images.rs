@@ -106,6 +106,21 @@ fn a_build_that_fails_shows_its_last_lines() {
 }
 
 #[test]
+fn what_needs_buildkit_is_built_by_docker_itself_or_says_so() {
+    let Some(harbour) = harbour() else { return };
+    let dockerfile = "FROM scratch AS first\nCOPY busybox unique /bin/\nRUN --mount=type=cache,target=/cache [\"/bin/busybox\", \"true\"]\n";
+    let build = sources(&harbour, dockerfile);
+    match ensure(&harbour, "kit", &build) {
+        Ok((image, _)) => remove(&harbour, &[image]),
+        Err(error) => {
+            let said = error.to_string();
+            assert!(matches!(error, DockerError::Build { .. }), "{said}");
+            assert!(said.contains("docker build"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn an_image_that_is_nowhere_is_an_error_with_advice() {
     let Some(harbour) = harbour() else { return };
     let mut said = Vec::new();

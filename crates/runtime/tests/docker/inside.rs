@@ -75,6 +75,33 @@ fn nothing_of_this_machine_is_inherited_and_nothing_can_be_gained() {
 }
 
 #[test]
+fn a_container_reaches_this_machine_by_name() {
+    use std::io::Read;
+    let Some(mut harbour) = harbour() else { return };
+    let Some(address) = harbour.docker().bridge_address() else {
+        eprintln!("skipped: the engine has no bridge");
+        return;
+    };
+    let Ok(listener) = std::net::TcpListener::bind((address, 0)) else {
+        eprintln!("skipped: the bridge of the engine, {address}, is not this machine's");
+        return;
+    };
+    let port = listener.local_addr().expect("bound").port();
+    let heard = std::thread::spawn(move || {
+        let mut text = String::new();
+        listener
+            .accept()
+            .map(|(mut stream, _)| stream.read_to_string(&mut text))
+            .expect("somebody came")
+            .expect("text");
+        text
+    });
+    let start = harbour.script("1/1/1", &format!("echo hello | nc -w 5 host.docker.internal {port}"));
+    assert_eq!(harbour.run(start).end, End::Code(0));
+    assert_eq!(heard.join().expect("heard"), "hello\n");
+}
+
+#[test]
 fn what_it_uses_is_sampled() {
     let Some(mut harbour) = harbour() else { return };
     let mut start = harbour.script(
@@ -110,6 +137,7 @@ fn a_log_is_whole_ordered_and_kept_within_its_limit() {
     let start = harbour.script("1/1/1", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; head -c 40000 /dev/zero | tr '\\0' x; echo; printf end");
     assert_eq!(harbour.run(start).end, End::Code(0));
     let log = harbour.log("1/1/1");
+    assert_eq!(log.len(), 3002);
     assert_eq!(log.len(), 3002);
     let expected: Vec<String> = (0..3000).map(|number| format!("line {number}")).collect();
     assert_eq!(log[..3000], expected);

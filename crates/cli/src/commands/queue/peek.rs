@@ -101,6 +101,6 @@ fn cells(letter: &Letter, job: Option<&str>) -> Vec<String> {
             .as_deref()
             .map(|reason| cut(&tame(reason), REASON))
             .unwrap_or_default(),
-        tame(&message),
+        tame(&message.replace('\n', " ")),
     ]
 }

@@ -83,6 +83,9 @@ pub(crate) fn failed(error: RunError) -> Failure {
     let help = match &error {
         RunError::Python { source, .. } => Some(source.help()),
         RunError::Docker { source, .. } => Some(source.advice()),
+        RunError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Some("another program listens there, perhaps `kingtide up` of another project: choose another port, or port 0 for any".to_owned())
+        }
         RunError::Secret { name, .. } => Some(format!("set `{name}`, or name a file in `secrets`")),
         _ => None,
     };

@@ -40,7 +40,7 @@ impl Watcher {
 
     pub(crate) fn on_notice(&mut self, notice: Notice) {
         let text = match (&mut self.face, notice) {
-            (Face::Silent, _) | (_, Notice::Ready | Notice::Opened { .. } | Notice::Ended { .. }) => None,
+            (Face::Silent, _) | (_, Notice::Ready(_) | Notice::Opened { .. } | Notice::Ended { .. }) => None,
             (_, Notice::Failed(failure)) => self.failures.tell(&self.job, &failure),
             (
                 _,

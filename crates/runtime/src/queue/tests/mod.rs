@@ -1,13 +1,16 @@
 //! The queues against a database in memory, with a clock that the test moves.
 
 mod attributes;
+mod consumer;
 mod deadletter;
 mod fifo;
 mod jobs;
 mod lifecycle;
 mod model;
 mod moves;
+mod pace;
 mod receive;
+mod reference;
 mod send;
 
 use std::collections::BTreeMap;

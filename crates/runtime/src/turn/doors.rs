@@ -1,0 +1,163 @@
+//! Where the queues and pages listen: opened before anything starts that could look for them. Consumers in containers have a
+//! listener of their own on the bridge's address, where every request must be signed with an instance's key.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use kingtide_core::engine::event::Host;
+
+use super::{Turn, region};
+use crate::actuators::Endpoint;
+use crate::containers;
+use crate::endpoints::Endpoints;
+use crate::http::{self, Hosts, Limits, Listener};
+use crate::inbox::Inbound;
+use crate::keys::Keys;
+use crate::notice::Notice;
+use crate::runtime::{Doors, RunError};
+use crate::sqs::Call;
+use crate::sqs::service::{Policy, Queues};
+
+/// What listens, for as long as it is held.
+#[derive(Default)]
+pub(super) struct Open {
+    listeners: Vec<Listener>,
+    pub(super) endpoints: Option<Endpoints>,
+    /// What an earlier runtime told its programs, if it left without a word.
+    before: Option<Endpoints>,
+}
+
+impl Turn<'_> {
+    /// Listens where it is asked to.
+    pub(super) fn open_doors(&mut self, doors: &Doors) -> Result<(), RunError> {
+        self.doors.before = Endpoints::read(self.layout.root());
+        let before = self.doors.before.as_ref().map(|endpoints| endpoints.sqs);
+        let listener = bind(doors.sqs, before)?;
+        let policy = match doors.sqs.ip().is_loopback() && doors.access_key.is_none() {
+            true => Policy::Loopback,
+            false => signed(&self.actuators.keys),
+        };
+        let hosts = match doors.sqs.ip().is_loopback() {
+            true => Hosts::local(),
+            false => Hosts::Any,
+        };
+        let sqs = self.listen(listener, hosts, policy)?;
+        let region = region();
+        self.actuators.endpoint = Some(Endpoint {
+            loopback: SocketAddr::new(reachable(sqs.ip()), sqs.port()),
+            bridge: None,
+            region: region.clone(),
+        });
+        self.doors.endpoints = Some(Endpoints {
+            pid: std::process::id(),
+            sqs,
+            bridge: None,
+            web: None,
+            region,
+            access_key: doors.access_key.as_ref().map(|(id, _)| id.clone()),
+        });
+        Ok(())
+    }
+
+    /// The engine of containers is there: its consumers need a listener that they reach.
+    pub(super) fn open_bridge(&mut self, observe: &mut dyn FnMut(Notice)) {
+        let needs = self.actuators.consumers.values().any(|(_, host)| *host == Host::Docker);
+        let Some(endpoint) = self
+            .actuators
+            .endpoint
+            .clone()
+            .filter(|endpoint| needs && endpoint.bridge.is_none())
+        else {
+            return;
+        };
+        let gateway = self.actuators.containers.bridge_address();
+        let opened = gateway.ok_or_else(|| "its bridge has no address of this machine".to_owned());
+        let opened = opened.and_then(|gateway| {
+            let wanted = SocketAddr::new(gateway, endpoint.loopback.port());
+            let before = self.doors.before.as_ref().and_then(|endpoints| endpoints.bridge);
+            let before = before.filter(|before| before.ip() == gateway).unwrap_or(wanted);
+            let listener = TcpListener::bind(before).or_else(|_| TcpListener::bind(SocketAddr::new(gateway, 0)));
+            let listener = listener.map_err(|error| format!("cannot listen on {gateway}: {error}"))?;
+            let policy = signed(&self.actuators.keys);
+            self.listen(listener, Hosts::for_containers(), policy)
+                .map_err(|error| crate::chores::chain(&error))
+        });
+        match opened {
+            Ok(address) => {
+                self.actuators.endpoint = Some(Endpoint {
+                    bridge: Some(address.port()),
+                    ..endpoint
+                });
+                if let Some(endpoints) = &mut self.doors.endpoints {
+                    endpoints.bridge = Some(address);
+                }
+                self.write_endpoints(observe);
+            }
+            Err(why) => observe(Notice::Said(format!(
+                "consumers in containers cannot reach the queues: {why}"
+            ))),
+        }
+    }
+
+    /// Everything listens: other processes may know.
+    pub(super) fn write_endpoints(&self, observe: &mut dyn FnMut(Notice)) {
+        let Some(endpoints) = &self.doors.endpoints else { return };
+        if let Err(error) = endpoints.write(self.layout.root()) {
+            let text = format!("other commands will not know where the queues listen: {error}");
+            observe(Notice::Said(text));
+        }
+    }
+
+    pub(super) fn close_doors(&mut self) {
+        if self.doors.endpoints.take().is_some() {
+            Endpoints::remove(self.layout.root());
+        }
+        self.doors.listeners.clear();
+    }
+
+    fn listen(&mut self, listener: TcpListener, hosts: Hosts, policy: Policy) -> Result<SocketAddr, RunError> {
+        let address = listener.local_addr().map_err(RunError::Prepare)?;
+        let inbox = self.sender.clone();
+        let service = Queues::new(policy, move |call| hand_over(&inbox, call));
+        let tokio = containers::tokio().map_err(RunError::Prepare)?;
+        let listener = http::listen(&tokio, listener, hosts, Limits::default(), service)
+            .map_err(|source| RunError::Listen { address, source })?;
+        self.doors.listeners.push(listener);
+        Ok(address)
+    }
+}
+
+fn hand_over(inbox: &Sender<Inbound>, call: Call) {
+    // When the loop is over the call is dropped, and its caller told so.
+    let _ = inbox.send(Inbound::Call(Box::new(call)));
+}
+
+fn signed(keys: &Arc<Keys>) -> Policy {
+    let keys = Arc::clone(keys);
+    Policy::Signed(Box::new(move |id| keys.secret(id)))
+}
+
+/// With port 0 the one that programs of an earlier runtime were told, if it is free, else any.
+fn bind(wanted: SocketAddr, before: Option<SocketAddr>) -> Result<TcpListener, RunError> {
+    let failed = |source| RunError::Listen {
+        address: wanted,
+        source,
+    };
+    if wanted.port() == 0
+        && let Some(before) = before.filter(|before| before.ip() == wanted.ip())
+        && let Ok(listener) = TcpListener::bind(before)
+    {
+        return Ok(listener);
+    }
+    TcpListener::bind(wanted).map_err(failed)
+}
+
+/// Where a process of this machine reaches what listens on `address`.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        address => address,
+    }
+}
