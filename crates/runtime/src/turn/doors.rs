@@ -55,6 +55,7 @@ impl Turn<'_> {
             bridge: None,
             web: None,
             region,
+            access_key: doors.access_key.as_ref().map(|(id, _)| id.clone()),
         });
         Ok(())
     }
