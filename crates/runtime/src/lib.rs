@@ -18,10 +18,6 @@ pub mod notice;
 mod process;
 mod progress;
 pub mod python;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the loop calls it once the listener is there")
-)]
 mod queue;
 pub mod results;
 pub mod runtime;

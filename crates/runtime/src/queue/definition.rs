@@ -49,7 +49,7 @@ pub(crate) struct Queue {
     pub(super) redrive: Option<Redrive>,
 }
 
-/// A minute, and whatever else SQS gives a queue that was asked for nothing.
+/// What SQS gives a queue that was asked for nothing.
 const DEFAULT_VISIBILITY_S: i64 = 30;
 const DEFAULT_RETENTION_S: i64 = 345_600;
 /// What CDK gives to dead letters.

@@ -265,14 +265,4 @@ impl Queues<'_> {
         }
         Ok(())
     }
-
-    /// How many messages an instance of a consumer has received and neither deleted nor lost.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(crate) fn held_by(&mut self, holder: &str) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM letter WHERE holder = ?1 AND (visible_at > ?2 OR minded = 1)";
-        let mut statement = self.rows.prepare_cached(sql)?;
-        Ok(statement.query_row(params![holder, self.now.0], |row| row.get(0))?)
-    }
 }

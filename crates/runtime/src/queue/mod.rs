@@ -183,6 +183,13 @@ impl<'a> Queues<'a> {
     }
 
     /// Nothing was written that a loss of power may not undo: losing a receive is an expired visibility.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "SQLite must be told before a transaction; the loop flushes every commit"
+        )
+    )]
     pub(crate) fn wrote_only_receives(&self) -> bool {
         !self.durable
     }
