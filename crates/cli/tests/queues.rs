@@ -25,7 +25,10 @@ mode = "consumer"
 fn project() -> TestProject {
     TestProject::new(env!("CARGO_BIN_EXE_kingtide"))
         .toml(TOML)
-        .program("program", "#!/bin/sh\necho \"$1\" >> seen\ntest \"$1\" != LAX -o -e mended\n")
+        .program(
+            "program",
+            "#!/bin/sh\necho \"$1\" >> seen\ntest \"$1\" != LAX -o -e mended\n",
+        )
         .program("consumer", "#!/bin/sh\nexec sleep 1000\n")
         .env("AWS_REGION", "eu-west-1")
 }
@@ -212,7 +215,10 @@ fn a_living_project_takes_what_is_sent_at_once() {
         insta::assert_snapshot!(name, text);
     };
     say("env while it lives", &project.run(&["env"]).expect_code(0));
-    say("url while it lives", &project.run(&["queue", "url", "it"]).expect_code(0));
+    say(
+        "url while it lives",
+        &project.run(&["queue", "url", "it"]).expect_code(0),
+    );
     say(
         "send to who lives",
         &project.run(&["send", "it", "dest=BOS"]).expect_code(0),
@@ -222,9 +228,15 @@ fn a_living_project_takes_what_is_sent_at_once() {
     let run = sent[0]["name"].as_str().expect("a run").to_owned();
     let done = || project.run(&["status", &run]).stdout.contains("failed").then_some(());
     eventually("its run has ended", PATIENCE, done);
-    say("peek while it lives", &project.run(&["queue", "peek", "it-dlq"]).expect_code(0));
+    say(
+        "peek while it lives",
+        &project.run(&["queue", "peek", "it-dlq"]).expect_code(0),
+    );
     project.write("mended", "");
-    say("redrive while it lives", &project.run(&["queue", "redrive", "it"]).expect_code(0));
+    say(
+        "redrive while it lives",
+        &project.run(&["queue", "redrive", "it"]).expect_code(0),
+    );
     eventually("it was tried again", PATIENCE, || {
         (project.read("seen") == "BOS\nLAX\nLAX\n").then_some(())
     });

@@ -23,7 +23,10 @@ pub(super) fn run(send: &SendBody, settings: &Settings) -> Outcome {
     let counter = Counter::open(settings)?;
     let queue = counter.queue(&send.name)?;
     if queue.fifo && send.group.is_none() {
-        let failure = Failure::usage(format!("{} is a FIFO queue, whose messages belong to groups", queue.name));
+        let failure = Failure::usage(format!(
+            "{} is a FIFO queue, whose messages belong to groups",
+            queue.name
+        ));
         return Err(failure.help("`--group ID` names this one's"));
     }
     let project = counter.project(settings)?;
