@@ -1,12 +1,17 @@
-//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them.
+//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them. `args/up.rs` and `args/queue.rs` are what
+//! can be typed of those.
 
-use std::net::SocketAddr;
+mod queue;
+mod up;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+pub(crate) use self::queue::{Cargo, Create, Env, Peek, Purge, Queue, QueueVerb, Redrive, Rm, Send, SendBody, Url};
+pub(crate) use self::up::{SECRET_VARIABLE, Up};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::select::{Pair, RunName, Target};
@@ -58,6 +63,9 @@ pub(crate) enum Verb {
     Check(Check),
     Run(Run),
     Up(Up),
+    Send(Send),
+    Queue(Queue),
+    Env(Env),
     Retry(Retry),
     Status(Status),
     Logs(Logs),
@@ -125,25 +133,6 @@ pub(crate) struct Run {
     /// Say what would run, and start nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// Keep the project alive: work off every unfinished run and whatever is sent, until Ctrl-C or TERM
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The queues speak the Amazon SQS API: any AWS SDK reaches them with AWS_ENDPOINT_URL_SQS, and any credentials will do on this
-machine. On an address that others reach, too, `--access-key ID` is demanded, with its secret in KINGTIDE_SECRET_ACCESS_KEY.
-
-The first Ctrl-C or TERM starts nothing new and lets what runs end; the second ends it and puts the messages back.")]
-pub(crate) struct Up {
-    /// Where the queues listen; port 0 takes any, and the line on stdout says which
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9324")]
-    pub(crate) sqs: SocketAddr,
-    /// Where pages and figures are served, to be read only
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9325")]
-    pub(crate) web: SocketAddr,
-    /// Demand requests signed with this access key; its secret is in KINGTIDE_SECRET_ACCESS_KEY
-    #[arg(long, value_name = "ID")]
-    pub(crate) access_key: Option<String>,
 }
 
 /// Run again what failed, was rejected or cancelled

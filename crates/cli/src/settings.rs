@@ -8,12 +8,16 @@ use crate::args::{Color, Globals};
 use crate::output::style::Style;
 
 /// Every environment variable that the command line reads, with its meaning, as the documentation lists them.
-pub(crate) const VARIABLES: [(&str, &str); 4] = [
+pub(crate) const VARIABLES: [(&str, &str); 5] = [
     ("KINGTIDE_PROJECT", "as `--project`"),
     ("KINGTIDE_COLOR", "as `--color`"),
     (
         "NO_COLOR",
         "no colour where it is set and not empty, unless `--color` or `KINGTIDE_COLOR` says otherwise",
+    ),
+    (
+        crate::args::SECRET_VARIABLE,
+        "the secret of `up --access-key`; programs of jobs do not see it",
     ),
     ("TERM", "`dumb`: no colour and no live region"),
 ];

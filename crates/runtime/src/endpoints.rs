@@ -8,6 +8,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 const FILE: &str = "endpoints.json";
+/// Where queues are listened on when nothing else is said, on loopback.
+pub const SQS_PORT: u16 = 9324;
+/// The same for web pages.
+pub const WEB_PORT: u16 = 9325;
 
 /// The addresses of a runtime that stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Endpoints {
     pub web: Option<SocketAddr>,
     /// In the ARNs of its queues.
     pub region: String,
+    /// The id of the access key that callers must sign with, if they must.
+    pub access_key: Option<String>,
 }
 
 impl Endpoints {
@@ -32,6 +38,7 @@ impl Endpoints {
             "bridge": self.bridge.map(text),
             "web": self.web.map(text),
             "region": self.region,
+            "access_key": self.access_key,
         });
         let new = root.join(format!("{FILE}.new"));
         std::fs::write(&new, format!("{value}\n"))?;
@@ -49,6 +56,7 @@ impl Endpoints {
             bridge: address("bridge"),
             web: address("web"),
             region: value["region"].as_str()?.to_owned(),
+            access_key: value["access_key"].as_str().map(str::to_owned),
         })
     }
 
@@ -73,6 +81,7 @@ mod tests {
             bridge: Some("172.17.0.1:9324".parse().expect("an address")),
             web: None,
             region: "eu-west-1".to_owned(),
+            access_key: Some("me".to_owned()),
         };
         endpoints.write(folder.path()).expect("written");
         assert_eq!(Endpoints::read(folder.path()), Some(endpoints));

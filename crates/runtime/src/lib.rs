@@ -28,5 +28,6 @@ pub mod store;
 mod surroundings;
 mod turn;
 pub mod view;
+mod web;
 
 pub use runtime::{Doors, Ended, ExecuteOptions, OpenError, RunError, Runtime};

@@ -361,12 +361,11 @@ fn seed() -> u64 {
 
 /// The region in ARNs: that of the environment, as every SDK reads it.
 fn region() -> String {
-    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+    let mut named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok());
     named
-        .filter(|region| !region.is_empty())
-        .next()
+        .find(|region| !region.is_empty())
         .unwrap_or_else(|| "us-east-1".to_owned())
 }
 

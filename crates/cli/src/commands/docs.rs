@@ -41,13 +41,22 @@ fn markdown() -> String {
         let _ = writeln!(text, "| {} | {} |", exit as u8, exit.meaning());
     }
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        section(&mut text, verb);
+        section(&mut text, verb, "kingtide");
     }
     text
 }
 
-fn section(text: &mut String, verb: &Command) {
-    let _ = write!(text, "\n## kingtide {}\n\n{}.\n\n", verb.get_name(), about(verb));
+fn section(text: &mut String, verb: &Command, above: &str) {
+    let name = format!("{above} {}", verb.get_name());
+    let mut under = verb.get_subcommands().filter(|verb| !verb.is_hide_set()).peekable();
+    if under.peek().is_some() {
+        let _ = write!(text, "\n## {name}\n\n{}.\n", about(verb));
+        for verb in under.filter(|verb| verb.get_name() != "help") {
+            section(text, verb, &name);
+        }
+        return;
+    }
+    let _ = write!(text, "\n## {name}\n\n{}.\n\n", about(verb));
     let usage = verb.clone().render_usage().to_string();
     let _ = write!(text, "```\n{}\n```\n", usage.trim_start_matches("Usage: "));
     let own: Vec<&Arg> = verb

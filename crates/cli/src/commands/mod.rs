@@ -4,18 +4,22 @@ mod cancel;
 mod check;
 mod clean;
 mod completions;
+pub(crate) mod counter;
 mod docs;
 mod doctor;
+mod env;
 mod explain;
 mod history;
 mod init;
 mod keeper;
 mod logs;
 mod outputs;
+mod queue;
 mod results;
 mod retry;
 mod run;
 mod schema;
+mod send;
 mod status;
 mod up;
 mod watch;
@@ -31,6 +35,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::Check(_) => check::run(&settings),
         Verb::Run(run) => run::run(&run, &settings),
         Verb::Up(up) => up::run(&up, &settings),
+        Verb::Send(send) => send::run(&send, &settings),
+        Verb::Queue(queue) => queue::run(&queue, &settings),
+        Verb::Env(_) => env::run(&settings),
         Verb::Retry(retry) => retry::run(&retry, &settings),
         Verb::Status(status) => status::run(&status, &settings),
         Verb::Logs(logs) => logs::run(&logs, &settings),

@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use kingtide_runtime::Doors;
 use kingtide_runtime::endpoints::Endpoints;
 use kingtide_runtime::notice::Notice;
 use serde_json::json;
 
 use super::run::launch::{failed, open, options};
 use crate::args::Up;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::output::plain::Failures;
 use crate::output::style::Style;
 use crate::output::text::plural;
@@ -18,11 +17,8 @@ use crate::output::{json, say};
 use crate::project::{Checked, Place};
 use crate::settings::Settings;
 
-/// The secret of `--access-key`.
-const SECRET_VARIABLE: &str = "KINGTIDE_SECRET_ACCESS_KEY";
-
 pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
-    let doors = doors(up)?;
+    let doors = up.doors()?;
     let place = Place::find(settings)?;
     let project = Checked::read(&place)?.usable(settings)?;
     let mut runtime = open(&place)?;
@@ -63,33 +59,6 @@ pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
         )
         .map_err(failed)?;
     Ok(Exit::Done)
-}
-
-/// Where it is to listen, if it may.
-fn doors(up: &Up) -> Outcome<Doors> {
-    if !up.web.ip().is_loopback() {
-        return Err(Failure::usage(format!("`--web {}` is not an address of this machine alone", up.web))
-            .help("pages are read by whoever reaches them: serve them on 127.0.0.1, and let `ssh -L` bring them elsewhere"));
-    }
-    let secret = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty());
-    let access_key = match (&up.access_key, secret) {
-        (None, _) => None,
-        (Some(id), Some(secret)) => Some((id.clone(), secret)),
-        (Some(_), None) => {
-            return Err(Failure::usage("`--access-key` has no secret").help(format!(
-                "put it into the variable {SECRET_VARIABLE}: on the command line everybody on this machine could read it"
-            )));
-        }
-    };
-    if !up.sqs.ip().is_loopback() && access_key.is_none() {
-        return Err(Failure::usage(format!("`--sqs {}` is reached by others too", up.sqs))
-            .help("demand a key with `--access-key ID`, or listen on 127.0.0.1"));
-    }
-    Ok(Doors {
-        sqs: up.sqs,
-        web: Some(up.web),
-        access_key,
-    })
 }
 
 /// Says what happens, a line each.

@@ -180,7 +180,12 @@ fn map<'a>(
 
 fn queues<'a>(to: &mut Vec<Field<'a>>, json: &'static str, names: &[String], next: Option<&'a str>, host: &str) {
     let urls = names.iter().map(|name| Value::Text(address::url(host, name).into()));
-    list(to, json, "QueueUrl", urls.collect());
+    let value = Value::List(urls.collect());
+    // The one that the model calls required stays when it is empty.
+    if !names.is_empty() || json == "queueUrls" {
+        let xml = "QueueUrl";
+        to.push(Field { json, xml, value });
+    }
     if let Some(token) = next {
         text(to, "NextToken", token);
     }

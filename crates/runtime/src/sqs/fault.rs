@@ -17,6 +17,9 @@ macro_rules! codes {
         pub enum Code { $($($variant,)*)* }
 
         impl Code {
+            #[cfg(test)]
+            pub(super) const ALL: &[Code] = &[$($(Code::$variant,)*)*];
+
             pub fn shape(self) -> &'static str {
                 match self { $($(Code::$variant => $shape,)*)* }
             }
@@ -40,7 +43,7 @@ macro_rules! codes {
 }
 
 // Shapes from the service model that botocore ships (`sqs/2012-11-05/service-2.json`), query codes and statuses from the last
-// of its releases that spoke the query protocol (1.31.80); `crates/runtime/tests/sqs/validate.py` compares both.
+// of its releases that spoke the query protocol (1.31.80); `crates/runtime/tests/sqs/codes.py` compares both.
 codes! {
     "com.amazonaws.sqs" {
         BatchEntryIdsNotDistinct "BatchEntryIdsNotDistinct" "AWS.SimpleQueueService.BatchEntryIdsNotDistinct" 400;

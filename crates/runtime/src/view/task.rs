@@ -6,7 +6,7 @@ use kingtide_core::time::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
 use super::state::Word;
-use super::{ReadError, Snapshot, TaskState, reading};
+use super::{Page, ReadError, Snapshot, TaskState, reading};
 
 /// One message being worked off.
 #[derive(Clone, Debug)]
@@ -99,6 +99,38 @@ impl Snapshot<'_> {
                 }
             }
             Ok(tasks)
+        };
+        read().map_err(reading("the tasks"))
+    }
+
+    /// Tasks of a run after row `after`, in one of these states, or in any when none is named: at most `limit`, and 4 MiB of
+    /// messages.
+    pub fn task_page(
+        &self,
+        run: RunId,
+        states: &[TaskState],
+        after: i64,
+        limit: usize,
+    ) -> Result<Page<Task, i64>, ReadError> {
+        let read = || -> rusqlite::Result<_> {
+            let mut query = format!("{SELECT} WHERE t.run = ? AND t.seq > ?");
+            let mut values: Vec<rusqlite::types::Value> = vec![run.0.into(), after.into()];
+            if !states.is_empty() {
+                query.push_str(&format!(" AND t.state IN ({})", vec!["?"; states.len()].join(", ")));
+                values.extend(states.iter().map(|state| state.text().to_owned().into()));
+            }
+            query.push_str(" ORDER BY t.seq");
+            let mut statement = self.transaction.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            let mut page = Page::new(limit);
+            while let Some(row) = rows.next()? {
+                let bytes = row.get_ref("body")?.as_str()?.len();
+                let task = row_to_task(row)?;
+                if !page.add(bytes, task.id.seq, task) {
+                    break;
+                }
+            }
+            Ok(page)
         };
         read().map_err(reading("the tasks"))
     }

@@ -56,7 +56,8 @@ pub(crate) fn open(place: &Place) -> Result<Runtime, Failure> {
     }
 }
 
-fn check_writable(place: &Place) -> Result<(), Failure> {
+/// Whether anything can be kept here.
+pub(crate) fn check_writable(place: &Place) -> Result<(), Failure> {
     let root = place.layout().root().to_owned();
     let folder = if root.exists() { &root } else { &place.folder };
     if let Err(error) = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {

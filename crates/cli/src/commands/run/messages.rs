@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use kingtide_core::finding::{Finding, Findings};
 use kingtide_core::message::Message;
 use kingtide_core::project::Job;
-use kingtide_core::project::params::{Only, Params, Row, RowCheck, message_from_pairs};
+use kingtide_core::project::params::{Only, Params, Row, RowCheck, Rows, message_from_pairs};
 
 use crate::args::Run;
+use crate::commands::send::Spool;
 use crate::exit::{Failure, Outcome};
 use crate::project::{Place, open};
 use crate::select::Pair;
+
+/// What standard input is called in findings.
+const STDIN: &str = "standard input";
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(crate) enum Wish {
     Rows { file: Option<PathBuf>, only: Vec<Pair> },
     /// One message.
     One(Vec<Pair>),
+    /// JSON lines of standard input.
+    Lines(Spool),
 }
 
 impl Wish {
@@ -55,6 +61,7 @@ pub(crate) struct Messages {
 struct Origin {
     params: Option<Params>,
     one: Option<Message>,
+    lines: Option<Spool>,
     only: Vec<String>,
     file: Option<String>,
     source: String,
@@ -132,13 +139,19 @@ impl Origin {
             None => None,
         };
         let one = self.one.clone().map(|message| Ok(Row { line: 1, message }));
-        Ok(one.into_iter().chain(rows.into_iter().flatten()))
+        let lines = match &self.lines {
+            Some(lines) => Some(Rows::json_lines(STDIN, lines.reader())?),
+            None => None,
+        };
+        let rows = rows.into_iter().chain(lines).flatten();
+        Ok(one.into_iter().chain(rows))
     }
 
     fn of(place: &Place, job: &Job, wish: &Wish) -> Result<Origin, Findings> {
         let nothing = Origin {
             params: None,
             one: None,
+            lines: None,
             only: Vec::new(),
             file: None,
             source: String::new(),
@@ -175,6 +188,12 @@ impl Origin {
                     ..nothing
                 }
             }
+            Wish::Lines(lines) => Origin {
+                lines: Some(lines.clone()),
+                file: Some(STDIN.to_owned()),
+                source: STDIN.to_owned(),
+                ..nothing
+            },
             Wish::Rows { file, only } => {
                 let params = match file {
                     Some(file) => Some(Params::File(relative(&place.folder, file))),

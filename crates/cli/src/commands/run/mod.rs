@@ -40,7 +40,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
     let needs_params = match &wish {
         Wish::Params => !takes_nothing(job),
         Wish::Rows { file, .. } => file.is_none(),
-        Wish::One(_) => false,
+        Wish::One(_) | Wish::Lines(_) => false,
     };
     if needs_params && job.params.is_none() {
         return Err(
@@ -63,7 +63,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
 }
 
 /// Whether a command has no placeholder: then it runs once, with an empty message.
-fn takes_nothing(job: &Job) -> bool {
+pub(crate) fn takes_nothing(job: &Job) -> bool {
     job.mode == Mode::Task && placeholder_names(job).is_empty()
 }
 
@@ -80,7 +80,7 @@ fn placeholder_names(job: &Job) -> Vec<&str> {
 }
 
 /// `dest=… depth=…`
-fn placeholders(job: &Job) -> String {
+pub(crate) fn placeholders(job: &Job) -> String {
     placeholder_names(job)
         .iter()
         .map(|name| format!("{name}=…"))

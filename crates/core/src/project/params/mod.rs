@@ -137,6 +137,12 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// Reads one object a line, from what is called `name` in findings.
+    pub fn json_lines(name: &str, reader: impl BufRead + Send + 'a) -> Result<Rows<'a>, Finding> {
+        let reader = without_mark(reader).map_err(|error| unreadable(name, &error))?;
+        Ok(Rows(Box::new(json::JsonLines::new(name, reader))))
+    }
+
     pub fn inline(messages: &'a [Message]) -> Rows<'a> {
         Rows(Box::new(messages.iter().zip(1..).map(|(message, line)| {
             Ok(Row {

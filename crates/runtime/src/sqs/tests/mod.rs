@@ -2,6 +2,7 @@
 //!
 //! `pump.rs` performs what arrives, `golden/` is every action in both protocols.
 
+mod boto;
 mod calls;
 mod fuzz;
 mod golden;
