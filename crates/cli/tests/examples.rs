@@ -134,7 +134,7 @@ fn heavy_consumer_works_off_what_is_sent_and_survives_a_kill() {
     for n in 1..=6 {
         let invoice = format!("invoice=n{n}");
         project
-            .run(&["send", "invoices", &invoice, "pages=2", "seconds=1.5"])
+            .run(&["send", "invoices", &invoice, "pages=2", "seconds=5"])
             .expect_code(0);
     }
     let containers = || {
@@ -159,7 +159,10 @@ fn heavy_consumer_works_off_what_is_sent_and_survives_a_kill() {
     up.kill();
     let mut up = project.spawn(&["up", "--sqs", "127.0.0.1:0", "--web", "127.0.0.1:0"]);
     up.wait_for_line("kingtide is up");
-    project.run(&["status", "--watch", "--quiet"]).expect_code(0);
+    eventually("everything is worked off", Duration::from_secs(120), || {
+        let status = project.run(&["status", "--json"]);
+        status.stdout.contains("\"state\":\"succeeded\"").then_some(())
+    });
     eventually("no container is left", Duration::from_secs(30), || {
         (containers() == 0).then_some(())
     });
