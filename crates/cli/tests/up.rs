@@ -103,10 +103,13 @@ fn run(project: &TestProject) -> Value {
     serde_json::from_str(&status.stdout).expect("JSON")
 }
 
-/// Waits for the end of the newest run.
+/// Waits for the end of the newest run; the code says how it ended.
 fn ended(project: &TestProject) -> Value {
-    project.run(&["status", "--watch", "--quiet"]);
-    run(project)
+    let watched = project.run(&["status", "--watch", "--quiet"]);
+    let run = run(project);
+    let code = if run["state"] == "succeeded" { 0 } else { 4 };
+    watched.expect_code(code);
+    run
 }
 
 #[test]

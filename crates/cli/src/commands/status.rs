@@ -43,6 +43,8 @@ pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
         watch(&place, &run, settings, &AtomicBool::new(false))?;
     }
     let snapshot = database.snapshot()?;
+    // As it is now, and not as it was before it was watched.
+    let run = snapshot.run(run.id)?.unwrap_or(run);
     let standing = Standing::read(&snapshot, run, &mut Memory::new(place.layout().root()))?;
     let exit = if status.watch {
         exit_of(
