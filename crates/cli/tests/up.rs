@@ -171,6 +171,7 @@ while True:
         if n == 2 and not os.path.exists("crashed"):
             open("crashed", "w").close()
             os._exit(7)
+        print(f"working on {n}", flush=True)
         open("done", "a").write(f"{n}\n")
         ask("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
 "#;
@@ -190,6 +191,8 @@ while True:
     let mut done: Vec<String> = project.read("done").lines().map(str::to_owned).collect();
     done.sort();
     assert_eq!(done, ["1", "2", "3", "4"]);
+    let logs = project.run(&["logs", "reader", "n=1"]).expect_code(0);
+    assert!(logs.stdout.contains("working on 1"), "{}", logs.text());
     assert_no_process_left(&project.path());
     // And with `up`, for what others send.
     let (up, sqs) = up(&project);
