@@ -21,6 +21,7 @@ pub mod python;
 mod queue;
 pub mod results;
 pub mod runtime;
+mod samples;
 mod secrets;
 mod signals;
 pub mod sqs;

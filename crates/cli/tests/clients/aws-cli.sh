@@ -46,12 +46,12 @@ steps=$(aws sqs create-queue --queue-name steps.fifo --attributes FifoQueue=true
 for body in one two one; do aws sqs send-message --queue-url "$steps" --message-body "$body" --message-group-id g > /dev/null; done
 is "$(aws sqs receive-message --queue-url "$steps" --max-number-of-messages 10 --query 'Messages[].Body' --output text | tr '\t' ' ')" "one two"
 
-# Refusals: the exit code of the service's errors, and what they are called.
+# Refusals: the exit code of version 1 for whatever fails, and what they are called.
 code=0; aws sqs get-queue-url --queue-name nowhere 2> error || code=$?
-is "$code" 254
+is "$code" 255
 grep -q 'An error occurred (AWS.SimpleQueueService.NonExistentQueue) when calling the GetQueueUrl operation: ' error
 code=0; aws sqs send-message --queue-url "$url" --message-body x --delay-seconds 901 2> error || code=$?
-is "$code" 254
+is "$code" 255
 grep -q InvalidParameterValue error
 aws sqs purge-queue --queue-url "$url"
 aws sqs delete-queue --queue-url "$url"

@@ -17,7 +17,7 @@ use crate::output::text::{now, plural};
 use crate::settings::Settings;
 
 /// Letters that are read, and moved, at once.
-const PAGE: usize = 500;
+const PAGE: usize = 1000;
 
 pub(super) fn run(redrive: &Redrive, settings: &Settings) -> Outcome {
     let counter = Counter::open(settings)?;
