@@ -1,5 +1,5 @@
-//! Clients of Amazon SQS as their users have them, unmodified, against `kingtide up`: the AWS CLI, the SDKs for JavaScript and
-//! Rust, `sqs-consumer` from npm and Celery from PyPI. (boto3 is tested beside the protocols, in `kingtide-runtime`.)
+//! Clients of Amazon SQS as their users have them, unmodified, against `kingtide up`: boto3 (the newest, and the last that speaks
+//! the query protocol), the AWS CLI, the SDKs for JavaScript and Rust, `sqs-consumer` from npm and Celery from PyPI.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,24 @@ impl House {
 fn script(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
     path.to_string_lossy().into_owned()
+}
+
+fn boto3(folder: &str, protocol: &str) {
+    let Some(clients) = clients(&format!("{folder}/boto3")) else {
+        return;
+    };
+    let python = [("PYTHONPATH", clients.join(folder).into_os_string())];
+    House::open().expect_fine("python3", &[&script("boto3_client.py"), protocol], &python);
+}
+
+#[test]
+fn boto3_as_it_is() {
+    boto3("py", "json");
+}
+
+#[test]
+fn boto3_as_it_was_with_the_query_protocol() {
+    boto3("py-query", "query");
 }
 
 #[test]

@@ -11,8 +11,14 @@ use super::wheels;
 /// Where tests are told to find them.
 pub(crate) const VARIABLE: &str = "KINGTIDE_TEST_CLIENTS";
 
-const PYTHON: &str = "crates/cli/tests/clients/requirements.txt";
+/// Folder and requirements: the newest of all, and the last boto3 that speaks the query protocol.
+const PYTHON: [(&str, &str); 2] = [
+    ("py", "crates/cli/tests/clients/requirements.txt"),
+    ("py-query", "crates/cli/tests/clients/requirements-query.txt"),
+];
 const JAVASCRIPT: &str = "crates/cli/tests/clients/package.json";
+/// What `package.json` asks for, down to the last digest.
+const JAVASCRIPT_LOCK: &str = "crates/cli/tests/clients/package-lock.json";
 const RUST: &str = "bench/queue/client";
 
 /// In the user's cache, beside the wheels.
@@ -24,19 +30,22 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) fn install(limit: &Deadline) -> anyhow::Result<()> {
     let folder = folder();
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
-    once("Python", PYTHON, &folder.join("py"), |into| {
-        let pip = "-m pip install --quiet --disable-pip-version-check --root-user-action ignore --target";
-        let tool = pip
-            .split(' ')
-            .fold(Tool::new("python3"), Tool::arg)
-            .arg(into.as_os_str());
-        tool.arg("--requirement").arg(PYTHON).run(limit)
-    })?;
+    for (name, requirements) in PYTHON {
+        once(&format!("Python ({name})"), requirements, &folder.join(name), |into| {
+            let pip = "-m pip install --quiet --disable-pip-version-check --root-user-action ignore --target";
+            let tool = pip
+                .split(' ')
+                .fold(Tool::new("python3"), Tool::arg)
+                .arg(into.as_os_str());
+            tool.arg("--requirement").arg(requirements).run(limit)
+        })?;
+    }
     if Tool::new("npm").arg("--version").works(limit) {
-        once("JavaScript", JAVASCRIPT, &folder.join("js"), |into| {
+        once("JavaScript", JAVASCRIPT_LOCK, &folder.join("js"), |into| {
             fs::create_dir_all(into)?;
             fs::copy(JAVASCRIPT, into.join("package.json"))?;
-            let npm = "install --silent --no-audit --no-fund --ignore-scripts --prefix";
+            fs::copy(JAVASCRIPT_LOCK, into.join("package-lock.json"))?;
+            let npm = "ci --silent --no-audit --no-fund --ignore-scripts --prefix";
             npm.split(' ')
                 .fold(Tool::new("npm"), Tool::arg)
                 .arg(into.as_os_str())
