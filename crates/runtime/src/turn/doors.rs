@@ -4,20 +4,25 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use kingtide_core::engine::event::Host;
 
 use super::{Turn, region};
 use crate::actuators::Endpoint;
 use crate::containers;
 use crate::endpoints::Endpoints;
-use crate::http::{self, Hosts, Limits, Listener};
+use crate::http::{self, Hosts, Listener};
 use crate::inbox::Inbound;
 use crate::keys::Keys;
 use crate::notice::Notice;
 use crate::runtime::{Doors, RunError};
 use crate::sqs::Call;
-use crate::sqs::service::{Policy, Queues};
+use crate::sqs::service::{self, Policy, Queues};
+
+/// How long answers that are on their way may take when the runtime leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What listens, for as long as it is held.
 #[derive(Default)]
@@ -113,7 +118,11 @@ impl Turn<'_> {
         if self.doors.endpoints.take().is_some() {
             Endpoints::remove(self.layout.root());
         }
-        self.doors.listeners.clear();
+        let listeners = std::mem::take(&mut self.doors.listeners);
+        if let Ok(tokio) = containers::tokio() {
+            let farewells = listeners.into_iter().map(|listener| listener.close(FAREWELL));
+            tokio.block_on(join_all(farewells));
+        }
     }
 
     fn listen(&mut self, listener: TcpListener, hosts: Hosts, policy: Policy) -> Result<SocketAddr, RunError> {
@@ -121,7 +130,7 @@ impl Turn<'_> {
         let inbox = self.sender.clone();
         let service = Queues::new(policy, move |call| hand_over(&inbox, call));
         let tokio = containers::tokio().map_err(RunError::Prepare)?;
-        let listener = http::listen(&tokio, listener, hosts, Limits::default(), service)
+        let listener = http::listen(&tokio, listener, hosts, service::limits(), service)
             .map_err(|source| RunError::Listen { address, source })?;
         self.doors.listeners.push(listener);
         Ok(address)

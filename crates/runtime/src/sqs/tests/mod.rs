@@ -9,7 +9,6 @@ mod golden;
 mod pump;
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -49,12 +48,6 @@ impl House {
 
     fn client(&self) -> Client {
         Client::connect(self.address)
-    }
-
-    /// Whether all connections had ended in time.
-    fn close(&mut self, patience: Duration) -> bool {
-        let listener = self.listener.take().expect("open");
-        self.tokio.block_on(listener.close(patience))
     }
 }
 
