@@ -20,7 +20,7 @@ def stop(signum, frame):
 
 def work(invoice):
     """Stands for the ten minutes that a real invoice takes."""
-    time.sleep(invoice.get("seconds", 0.2) * invoice["pages"])
+    time.sleep(float(invoice.get("seconds", 0.2)) * int(invoice["pages"]))
     print(f"invoice {invoice['invoice']}: {invoice['pages']} pages", flush=True)
 
 

@@ -199,6 +199,29 @@ fn a_run_that_takes_too_long_is_ended() {
     assert_eq!(executions(&project).len(), 2);
 }
 
+/// What was done in time counts; the rest was cancelled by the clock, and no task has failed: 6 and not 4.
+#[test]
+fn a_late_run_tells_programs_so() {
+    let program = GATED.replace("while [", "[ \"$KINGTIDE_PARAM_N\" = 1 ] && exit 0\nwhile [");
+    let project = project("max_duration = \"2s\"", &program);
+    let output = project.run(&["run", "work", "--json"]).expect_code(6);
+    let line = output.stdout.strip_suffix('\n').expect("a whole line");
+    let wall = serde_json::from_str::<serde_json::Value>(line).expect("one line of JSON")["wall_s"].clone();
+    let expected = format!(
+        r#"{{"run":1,"job":"work","state":"failed","wall_s":{wall},"tasks":{{"total":4,"succeeded":1,"skipped":0,"failed":0,"cancelled":3,"attempts":3}}}}"#
+    );
+    assert_eq!(line, expected, "{}", output.text());
+    // The run is as old as its row, and a little older than the work on it.
+    assert!(wall.as_f64().is_some_and(|wall| wall > 1.0), "{wall}");
+    // Who watches is told the same, and why.
+    let watched = project.run(&["status", "--watch", "--json"]).expect_code(6);
+    let status: serde_json::Value = serde_json::from_str(&watched.stdout).expect("one line of JSON");
+    assert_eq!((&status["state"], &status["late"]), (&"failed".into(), &true.into()));
+    let reason = status["reason"].as_str().unwrap_or_default();
+    assert_eq!(reason, "3 of 4 tasks were not done within `max_duration`");
+    assert_no_process_left(project.root());
+}
+
 #[test]
 fn an_attempt_that_takes_too_long_is_ended_even_if_it_ignores_term() {
     let program = GATED.replace("echo \"$K", "trap '' TERM\necho \"$K");

@@ -1,8 +1,8 @@
 //! Verbs from other processes: one JSON object a line, on a Unix socket that only the user may reach.
 //!
 //! The socket is only how to reach the runtime; who may write is the lease's business. Each connection says one thing and
-//! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, `{"ask":[…]}` with operations of the queues, or
-//! `{"load":{…}}` followed by one message a line and an empty line.
+//! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, `{"memory":["12/3/1"]}` (of attempts that
+//! run), `{"ask":[…]}` with operations of the queues, or `{"load":{…}}` followed by one message a line and an empty line.
 //! `client.rs` is the other end.
 
 mod client;
@@ -22,9 +22,10 @@ use serde_json::{Value, json};
 
 use tokio::sync::oneshot;
 
-pub use client::{ControlError, Retried, Submission, ask, cancel, is_answering, retry, submit};
+pub use client::{ControlError, Retried, Submission, ask, cancel, is_answering, memory, retry, submit};
 
 use crate::asker;
+use crate::samples::Samples;
 use crate::sqs::Call;
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation};
@@ -85,7 +86,11 @@ impl<T> Reply<T> {
 }
 
 /// Answers wishes until the process ends. `tell` hands one to the loop and says whether there still is one.
-pub(crate) fn listen(root: &Path, tell: impl Fn(Wish) -> bool + Send + Sync + 'static) -> io::Result<()> {
+pub(crate) fn listen(
+    root: &Path,
+    samples: Samples,
+    tell: impl Fn(Wish) -> bool + Send + Sync + 'static,
+) -> io::Result<()> {
     let path = root.join(SOCKET);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -98,9 +103,10 @@ pub(crate) fn listen(root: &Path, tell: impl Fn(Wish) -> bool + Send + Sync + 's
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let tell = std::sync::Arc::clone(&tell);
+            let samples = samples.clone();
             let answer = move || {
                 // A peer that hangs up has got what it wanted.
-                let _ = answer(&stream, &*tell);
+                let _ = answer(&stream, &samples, &*tell);
             };
             // With no thread to be had the connection is closed, which the peer is told.
             let _ = std::thread::Builder::new().name("control".to_owned()).spawn(answer);
@@ -109,7 +115,7 @@ pub(crate) fn listen(root: &Path, tell: impl Fn(Wish) -> bool + Send + Sync + 's
     Ok(())
 }
 
-fn answer(stream: &UnixStream, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
+fn answer(stream: &UnixStream, samples: &Samples, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let mut lines = BufReader::new(stream);
@@ -126,6 +132,9 @@ fn answer(stream: &UnixStream, tell: &impl Fn(Wish) -> bool) -> io::Result<()> {
     } else if wish["ping"].as_bool() == Some(true) {
         // Answered here and not by the loop, which may be waiting for the very writer that asks.
         json!({ "ok": true })
+    } else if let Some(attempts) = wish["memory"].as_array() {
+        // Nor does it hold up the loop to look every second.
+        json!({ "memory": attempts.iter().map(|attempt| memory_of(attempt, samples)).collect::<Vec<_>>() })
     } else if let Some(run) = wish["retry"].as_i64() {
         let outcome = hand_over(tell, |reply| Wish::Retry {
             run: RunId(run),
@@ -179,6 +188,12 @@ fn perform(wish: Value, tell: &impl Fn(Wish) -> bool) -> Value {
         Ok(answers) => json!({ "answers": answers }),
         Err(error) => json!({ "error": format!("the answer cannot be told here: {error}") }),
     }
+}
+
+/// 0 of an attempt that does not run, or was not sampled yet.
+fn memory_of(attempt: &Value, samples: &Samples) -> u64 {
+    let attempt = attempt.as_str().and_then(|attempt| attempt.parse().ok());
+    attempt.map_or(0, |attempt| samples.memory(attempt))
 }
 
 fn workers(wish: &Value) -> Option<u32> {

@@ -21,6 +21,7 @@ pub mod python;
 mod queue;
 pub mod results;
 pub mod runtime;
+mod samples;
 mod secrets;
 mod signals;
 pub mod sqs;
@@ -28,5 +29,6 @@ pub mod store;
 mod surroundings;
 mod turn;
 pub mod view;
+mod web;
 
 pub use runtime::{Doors, Ended, ExecuteOptions, OpenError, RunError, Runtime};

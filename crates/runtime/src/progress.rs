@@ -10,6 +10,7 @@ use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
 
 use crate::notice::{Notice, Progress, Running};
+use crate::samples::Samples;
 
 const INTERVAL: Duration = Duration::from_millis(100);
 const MOST_RUNNING: usize = 50;
@@ -23,21 +24,21 @@ pub(crate) struct Gauge {
     started_at: Timestamp,
     told: Option<Instant>,
     labels: BTreeMap<TaskId, String>,
-    memory: BTreeMap<AttemptId, u64>,
+    samples: Samples,
     /// Tasks that were over when this runtime began, and the time spent in attempts since.
     done_before: u64,
     last: Counts,
 }
 
 impl Gauge {
-    pub(crate) fn new(run: RunId, name: &str, counts: Counts, now: Timestamp) -> Gauge {
+    pub(crate) fn new(run: RunId, name: &str, counts: Counts, now: Timestamp, samples: Samples) -> Gauge {
         Gauge {
             run,
             name: name.to_owned(),
             started_at: now,
             told: None,
             labels: BTreeMap::new(),
-            memory: BTreeMap::new(),
+            samples,
             done_before: counts.done(),
             last: counts,
         }
@@ -57,12 +58,12 @@ impl Gauge {
     }
 
     pub(crate) fn sampled(&mut self, attempt: AttemptId, memory: u64) {
-        self.memory.insert(attempt, memory);
+        self.samples.note(attempt, memory);
     }
 
     /// It is no longer with the keeper.
     pub(crate) fn settled(&mut self, attempt: AttemptId) {
-        self.memory.remove(&attempt);
+        self.samples.remove(attempt);
         self.labels.remove(&attempt.task);
     }
 
@@ -82,7 +83,7 @@ impl Gauge {
                 attempt: attempt.number,
                 label: self.label(attempt.task),
                 started_at,
-                memory: self.memory.get(&attempt).copied().unwrap_or(0),
+                memory: self.samples.memory(attempt),
             });
         let mut running: Vec<Running> = running.collect();
         running.sort_by_key(|running| running.started_at);
@@ -106,6 +107,7 @@ impl Gauge {
 
     /// How the run ended.
     pub(crate) fn ended(self, state: RunState, reason: Option<String>) -> Notice {
+        self.samples.remove_run(self.run);
         Notice::Ended {
             run: self.run,
             name: self.name,

@@ -37,6 +37,7 @@ use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{Doors, ExecuteOptions, RunError, Runtime, now};
+use crate::samples::Samples;
 use crate::store::{Store, StoreError};
 use crate::surroundings::Inheritance;
 use crate::{chores, docker, signals};
@@ -111,7 +112,11 @@ fn work_off_once(
         source,
     })?;
     let wishes = sender.clone();
-    control::listen(layout.root(), move |wish| wishes.send(Inbound::Wish(wish)).is_ok()).map_err(RunError::Prepare)?;
+    let samples = Samples::default();
+    control::listen(layout.root(), samples.clone(), move |wish| {
+        wishes.send(Inbound::Wish(wish)).is_ok()
+    })
+    .map_err(RunError::Prepare)?;
     let mut jobs = Vec::new();
     for run in &runs {
         jobs.extend(
@@ -152,6 +157,7 @@ fn work_off_once(
     let mut turn = Turn {
         engine: Engine::new(seed(), errand.options.capacity),
         gauges: BTreeMap::new(),
+        samples,
         actuators: Actuators {
             containers: Containers::new(docker, sender.clone()),
             keys,
@@ -235,6 +241,7 @@ struct Turn<'a> {
     actuators: Actuators,
     hosts: Hosts,
     gauges: BTreeMap<RunId, Gauge>,
+    samples: Samples,
     calls: Calls,
     /// By job: whether what its attempts need beside their messages is there.
     preparations: BTreeMap<String, Preparation>,

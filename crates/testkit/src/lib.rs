@@ -1,4 +1,4 @@
-//! For tests only: the simulator (`sim`), projects in temporary folders run by the real binary (`project`, `running`), a
+//! For tests only: the simulator (`sim`), scenarios to read aloud (`scenario`), projects in temporary folders run by the real binary (`project`, `running`), a
 //! look at the process table (`processes`), the kill loop (`kill_loop`), waiting with a limit (`patience`), and the redactor that makes output
 //! comparable (`redactor`). Nothing here is linked into what users get.
 //!
@@ -10,6 +10,7 @@ pub mod processes;
 pub mod project;
 pub mod redactor;
 pub mod running;
+pub mod scenario;
 pub mod sim;
 
 pub use processes::assert_no_process_left;

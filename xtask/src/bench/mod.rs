@@ -9,6 +9,7 @@ mod floors;
 mod machine;
 mod options;
 mod peers;
+mod queue;
 mod report;
 mod startup;
 mod timing;
@@ -21,9 +22,11 @@ usage: cargo xtask bench <area> [option]...
   dispatch   what a task costs beyond its own time: 10,000 x /bin/true, two at a time, beside its peers
   startup    --version, check, run of one task that does nothing
 
+  queue      send, receive, delete through boto3 and the Rust SDK, beside a null server and moto's
+
   --kingtide PATH   measure this binary instead of building one
   --count N         dispatch: tasks (10000)
-  --rounds N        dispatch: rounds (3)
+  --rounds N        dispatch, queue: rounds (3)
   --peers A,B       dispatch: only these: bare, xargs, parallel, hyperqueue, hyperqueue-files, kingtide
   --samples N       startup: samples of each (40)
 ";
@@ -32,6 +35,7 @@ usage: cargo xtask bench <area> [option]...
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     match args.split_first() {
         Some((area, rest)) if area == "dispatch" => dispatch::run(&Options::parse(rest)?),
+        Some((area, rest)) if area == "queue" => queue::run(&Options::parse(rest)?),
         Some((area, rest)) if area == "startup" => startup::run(&Options::parse(rest)?),
         Some((area, _)) => anyhow::bail!("no area is called `{area}`\n\n{USAGE}"),
         None => anyhow::bail!("an area is missing\n\n{USAGE}"),

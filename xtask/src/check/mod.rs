@@ -1,11 +1,12 @@
 //! `cargo xtask check`: everything that must hold before a change is merged. Suites run one after the other, all of them even
 //! when one has failed, each stopped when it goes beyond its budget; a table at the end says what each took.
 //!
-//! `suite.rs` runs commands under a time limit, `setup.rs` brings what tests need, `wheels.rs` and `boto.rs` Python packages, `engine.rs` a container engine, `licences.rs` (with `spdx.rs` and
+//! `suite.rs` runs commands under a time limit, `setup.rs` brings what tests need, `wheels.rs` and `boto.rs` Python packages, `clients.rs` clients of the queues, `engine.rs` a container engine, `licences.rs` (with `spdx.rs` and
 //! `graph.rs`) judges dependencies, `generated.rs` compares the files that come from the binary. House rules are ordinary
 //! tests, in `xtask/tests/tidy`.
 
 mod boto;
+mod clients;
 mod engine;
 mod generated;
 mod graph;
@@ -39,7 +40,7 @@ const TOTAL_BUDGET_S: u64 = 60 * 60;
 const SUITES: &[Suite] = &[
     Suite {
         name: "set-up",
-        budget_s: 600,
+        budget_s: 900,
         work: setup::run,
     },
     Suite {
@@ -66,6 +67,7 @@ const SUITES: &[Suite] = &[
             let tests = Tool::cargo("nextest run --workspace --locked --profile check -E")
                 .env(wheels::VARIABLE, wheels::folder())
                 .env(boto::VARIABLE, boto::folder())
+                .env(clients::VARIABLE, clients::folder())
                 .arg("not binary_id(xtask::tidy)");
             match &engine {
                 Some(engine) => tests.env(engine::VARIABLE, engine.host()).run(limit),
@@ -80,6 +82,7 @@ const SUITES: &[Suite] = &[
             Tool::cargo("nextest run --workspace --locked --profile check -E")
                 .env(wheels::VARIABLE, wheels::folder())
                 .env(boto::VARIABLE, boto::folder())
+                .env(clients::VARIABLE, clients::folder())
                 .arg("binary_id(xtask::tidy)")
                 .run(limit)
         },

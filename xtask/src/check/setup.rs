@@ -74,6 +74,7 @@ pub(crate) fn run(limit: &Deadline) -> anyhow::Result<()> {
     );
     super::wheels::fetch(limit)?;
     super::boto::install(limit)?;
+    super::clients::install(limit)?;
     println!("dependencies: fetched where they are missing");
     Tool::cargo("fetch --locked --quiet").run(limit)
 }

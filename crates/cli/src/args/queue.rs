@@ -154,7 +154,7 @@ pub(crate) struct Url {
     pub(crate) name: String,
 }
 
-/// Print the variables that point any AWS SDK at these queues: `eval \"$(kingtide env)\"`
+/// Print the variables that point any AWS SDK at these queues: `eval "$(kingtide env)"`
 #[derive(Debug, Args)]
 pub(crate) struct Env {}
 

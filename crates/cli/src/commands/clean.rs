@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::time::Timestamp;
-use kingtide_runtime::python::{self, Pruned};
+use kingtide_runtime::python::{self, Prune};
 use kingtide_runtime::view::Run;
 use serde_json::json;
 
@@ -44,16 +44,16 @@ pub(crate) fn run(clean: &Clean, settings: &Settings) -> Outcome {
         .collect();
     let before = database_bytes(&place);
     if !clean.dry_run && !rooms.is_empty() {
+        // First, so that nothing is gone when another works on the project and this is refused.
+        let runtime = launch::open(&place)?;
         for folder in rooms.iter().flat_map(|room| &room.folders) {
             remove(folder)?;
         }
         let ids: Vec<RunId> = rooms.iter().map(|room| room.run.id).collect();
-        launch::forget(&place, &ids)?;
+        launch::forget(runtime, &ids)?;
     }
-    let pruned = match clean.dry_run {
-        true => Pruned::default(),
-        false => python::prune(&cache_folder(), clean.older.unwrap_or(UNUSED))?,
-    };
+    let how = if clean.dry_run { Prune::Look } else { Prune::Remove };
+    let pruned = python::prune(&cache_folder(), clean.older.unwrap_or(UNUSED), how)?;
     let rows = if clean.dry_run {
         0
     } else {
@@ -77,17 +77,26 @@ pub(crate) fn run(clean: &Clean, settings: &Settings) -> Outcome {
                 bytes(pruned.bytes)
             ));
         }
-        output::say(&match (rooms.len() as u64, clean.dry_run) {
-            (0, _) if pruned.environments == 0 => "nothing to remove".to_owned(),
-            (number, true) => format!(
-                "would remove {} and free {}, and what their rows take",
-                plural(number, "run"),
-                bytes(freed)
-            ),
-            (number, false) => format!("removed {}, {} freed", plural(number, "run"), bytes(freed)),
-        });
+        output::say(&told(rooms.len() as u64, pruned.environments, freed, clean.dry_run));
     }
     Ok(Exit::Done)
+}
+
+/// The last line.
+fn told(runs: u64, environments: u64, freed: u64, dry_run: bool) -> String {
+    let parts = [(runs, "run"), (environments, "environment")];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, noun)| plural(number, noun))
+        .collect();
+    let freed = bytes(freed);
+    match (parts.join(" and "), dry_run) {
+        (what, _) if what.is_empty() => "nothing to remove".to_owned(),
+        (what, true) if runs > 0 => format!("would remove {what} and free {freed}, and what the rows of runs take"),
+        (what, true) => format!("would remove {what} and free {freed}"),
+        (what, false) => format!("removed {what}, {freed} freed"),
+    }
 }
 
 /// The runs that may go: over, not among the newest `keep` of their job, and ended longer ago than `older`.
@@ -153,6 +162,17 @@ mod tests {
 
     use super::*;
     use crate::output::summary::sample;
+
+    #[test]
+    fn the_last_line_names_what_goes() {
+        assert_eq!(told(0, 0, 0, true), "nothing to remove");
+        assert_eq!(told(0, 1, 1536, true), "would remove 1 environment and free 1.5 KiB");
+        assert_eq!(
+            told(2, 1, 1536, true),
+            "would remove 2 runs and 1 environment and free 1.5 KiB, and what the rows of runs take"
+        );
+        assert_eq!(told(2, 0, 1536, false), "removed 2 runs, 1.5 KiB freed");
+    }
 
     #[test]
     fn the_newest_of_each_job_and_the_unfinished_stay() {

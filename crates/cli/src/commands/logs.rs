@@ -59,7 +59,11 @@ pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
     if !settings.quiet {
         say_which(&database.snapshot()?, &run, &task, attempt, settings.err)?;
     }
-    let path = place.layout().log(&run.job, attempt);
+    // A consumer works off many messages: what it wrote about this one stands among the others.
+    let path = match database.snapshot()?.instance(attempt)? {
+        Some(instance) => place.layout().consumer_log(&run.job, instance),
+        None => place.layout().log(&run.job, attempt),
+    };
     let mut printer = Printer::new(settings);
     let wrote = if logs.follow {
         follow(&place, &database, attempt, &path, &mut printer)?

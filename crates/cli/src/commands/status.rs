@@ -1,14 +1,19 @@
-//! `status`: how a run stands, once or until it ends.
+//! `status`: how a run stands, once or until it ends. `status/memory.rs` asks what its tasks occupy.
 
+mod memory;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use kingtide_core::id::AttemptId;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{Notice, Progress, Running};
 use kingtide_runtime::view::{Lease, Queue, Run, Snapshot, Task};
 use serde_json::{Value, json};
 
+use self::memory::Memory;
 use super::run::exit_of;
 use super::run::launch::facts;
 use super::run::watcher::Watcher;
@@ -17,7 +22,7 @@ use crate::args::Status;
 use crate::exit::{Exit, Outcome};
 use crate::output::live::percent;
 use crate::output::style::Style;
-use crate::output::text::{ago, clock, count, duration, now, plural, task_label};
+use crate::output::text::{ago, bytes, clock, count, duration, now, plural, task_label};
 use crate::output::{self, summary};
 use crate::project::Place;
 use crate::settings::Settings;
@@ -26,6 +31,8 @@ use crate::settings::Settings;
 const PAUSE: Duration = Duration::from_millis(200);
 /// With nothing happening at all, the clocks go on.
 const TICK: Duration = Duration::from_secs(10);
+/// On a terminal memory is shown too, which is sampled once a second and written nowhere.
+const LIVE_TICK: Duration = Duration::from_secs(1);
 const MOST_RUNNING: usize = 8;
 
 pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
@@ -36,7 +43,9 @@ pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
         watch(&place, &run, settings, &AtomicBool::new(false))?;
     }
     let snapshot = database.snapshot()?;
-    let standing = Standing::read(&snapshot, run)?;
+    // As it is now, and not as it was before it was watched.
+    let run = snapshot.run(run.id)?.unwrap_or(run);
+    let standing = Standing::read(&snapshot, run, &mut Memory::new(place.layout().root()))?;
     let exit = if status.watch {
         exit_of(
             &standing.run,
@@ -74,13 +83,15 @@ pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &Atomi
     // The journal is written beside the database with every commit.
     waker.watch(place.layout().root());
     let mut watcher = Watcher::new(&run.job, &run.name(), settings);
+    let mut memory = Memory::new(place.layout().root());
+    let tick = if settings.is_live { LIVE_TICK } else { TICK };
     let mut watched = None;
     loop {
         let looked = Instant::now();
         let Some(row) = database.snapshot()?.run(run.id)? else {
             return Ok(());
         };
-        let standing = Standing::read(&database.snapshot()?, row)?;
+        let standing = Standing::read(&database.snapshot()?, row, &mut memory)?;
         let Some(lease) = standing.lease.as_ref().filter(|_| !standing.run.state.is_over()) else {
             return Ok(());
         };
@@ -89,7 +100,7 @@ pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &Atomi
             watched = Some(lease.pid);
         }
         watcher.on_notice(Notice::Progress(standing.progress()));
-        waker.wait(TICK)?;
+        waker.wait(tick)?;
         if until.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -103,18 +114,29 @@ struct Standing {
     run: Run,
     queue: Queue,
     running: Vec<Task>,
+    /// Bytes that they occupy, as far as they were sampled.
+    memory: BTreeMap<AttemptId, u64>,
     /// Of the runtime, if one lives.
     lease: Option<Lease>,
 }
 
 impl Standing {
-    fn read(snapshot: &Snapshot<'_>, run: Run) -> Outcome<Standing> {
+    fn read(snapshot: &Snapshot<'_>, run: Run, memory: &mut Memory) -> Outcome<Standing> {
+        let running = snapshot.running(run.id, MOST_RUNNING)?;
+        let lease = snapshot.lease()?.filter(Lease::is_held);
         Ok(Standing {
             queue: snapshot.queue(run.id)?,
-            running: snapshot.running(run.id, MOST_RUNNING)?,
-            lease: snapshot.lease()?.filter(Lease::is_held),
+            memory: lease
+                .as_ref()
+                .map_or_else(BTreeMap::new, |lease| memory.of(&running, lease)),
+            running,
+            lease,
             run,
         })
+    }
+
+    fn memory_of(&self, task: &Task) -> Option<u64> {
+        self.memory.get(&task.id.attempt(task.attempt)).copied()
     }
 
     fn progress(&self) -> Progress {
@@ -130,7 +152,11 @@ impl Standing {
             now,
             started_at: self.run.created_at,
             counts,
-            running: self.running.iter().map(running).collect(),
+            running: self
+                .running
+                .iter()
+                .map(|task| running(task, self.memory_of(task)))
+                .collect(),
             leased: self.queue.running + self.queue.leased,
             remaining,
             draining: false,
@@ -174,13 +200,14 @@ impl Standing {
             let age = task
                 .started_at
                 .map_or_else(String::new, |started| clock(now.since(started)));
+            let memory = self.memory_of(task).map(bytes).unwrap_or_default();
             let again = if task.attempt > 1 {
                 format!(" (attempt {})", task.attempt)
             } else {
                 String::new()
             };
             lines.push(format!(
-                "  {age:>8}  {}{again}",
+                "  {age:>8} {memory:>9}  {}{again}",
                 task_label(&task.message.label(), task.id.seq, 80)
             ));
         }
@@ -209,18 +236,24 @@ impl Standing {
             "leased": self.queue.leased,
             "delayed": self.queue.delayed,
         });
-        value["running"] = self.running.iter().map(output::json::task).collect();
+        value["running"] = self.running.iter().map(|task| self.running_json(task)).collect();
+        value
+    }
+
+    fn running_json(&self, task: &Task) -> Value {
+        let mut value = output::json::task(task);
+        value["memory"] = json!(self.memory_of(task));
         value
     }
 }
 
-fn running(task: &Task) -> Running {
+fn running(task: &Task, memory: Option<u64>) -> Running {
     Running {
         seq: task.id.seq,
         attempt: task.attempt,
         label: task.message.label(),
         started_at: task.started_at.unwrap_or_default(),
-        memory: 0,
+        memory: memory.unwrap_or(0),
     }
 }
 
@@ -251,6 +284,7 @@ mod tests {
                 leased: 1,
                 delayed: 3,
             },
+            memory: BTreeMap::from([(task.id.attempt(2), 1_600_000_000)]),
             running: vec![task],
             lease: Some(Lease {
                 epoch: 1,
@@ -262,6 +296,11 @@ mod tests {
         };
         let now = Timestamp(1_785_766_000_000);
         insta::assert_snapshot!("running", standing.render(now, Style::plain()));
+        assert_eq!(
+            standing.progress().running[0].memory,
+            1_600_000_000,
+            "the live region has it"
+        );
         standing.lease = None;
         standing.running.clear();
         standing.queue = Queue::default();

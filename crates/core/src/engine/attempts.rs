@@ -291,6 +291,7 @@ impl Engine {
         if !withdrawn {
             run.counts.attempts += 1;
             step.changes.push(Change::Attempt(Box::new(AttemptRow {
+                instance: None,
                 attempt,
                 outcome: verdict.outcome,
                 reason: verdict.reason.clone(),

@@ -78,6 +78,8 @@ pub struct TaskRow {
 /// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRow {
+    /// Of a consumer: the instance that had received the message.
+    pub instance: Option<InstanceId>,
     pub attempt: AttemptId,
     pub outcome: Outcome,
     pub reason: Option<String>,

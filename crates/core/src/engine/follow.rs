@@ -4,6 +4,7 @@
 use super::event::{AttemptRow, Change, Fate, Followed, Outcome, TaskRow, Usage};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, stored};
+use crate::id::{AttemptId, InstanceId};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -15,7 +16,11 @@ impl Engine {
     ) -> Result<(), IllegalTransition> {
         self.note_holder(now, &followed);
         let Followed {
-            task, fate, started_at, ..
+            task,
+            fate,
+            started_at,
+            holder,
+            ..
         } = followed;
         let mut attempt = task.attempt(followed.attempt);
         let before = match followed.state {
@@ -33,6 +38,7 @@ impl Engine {
                 // Its visibility ended without anybody noticing: that attempt is over, and another begins.
                 step.changes.push(ended(
                     attempt,
+                    holder,
                     Outcome::Lost,
                     Some("its visibility timeout ended".to_owned()),
                     started_at,
@@ -59,7 +65,7 @@ impl Engine {
         let ended_attempt = outcome.filter(|_| was_leased);
         if let Some(outcome) = ended_attempt {
             step.changes
-                .push(ended(attempt, outcome, reason.clone(), started_at, now));
+                .push(ended(attempt, holder, outcome, reason.clone(), started_at, now));
         }
         let state = stored(&state);
         step.changes.push(Change::Task(TaskRow {
@@ -88,13 +94,15 @@ impl Engine {
 }
 
 fn ended(
-    attempt: crate::id::AttemptId,
+    attempt: AttemptId,
+    instance: Option<InstanceId>,
     outcome: Outcome,
     reason: Option<String>,
     started_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Change {
     Change::Attempt(Box::new(AttemptRow {
+        instance,
         attempt,
         outcome,
         reason,

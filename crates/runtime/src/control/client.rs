@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use kingtide_core::id::RunId;
+use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
 use serde_json::{Value, json};
 
@@ -67,6 +67,20 @@ pub fn cancel(root: &Path, run: RunId) -> Result<Option<()>, ControlError> {
 pub fn is_answering(root: &Path, within: Duration) -> bool {
     let Ok(Some(stream)) = connect(root) else { return false };
     writeln!(&stream, "{}", json!({ "ping": true })).is_ok() && answer(&stream, within).is_ok()
+}
+
+/// What these attempts occupied when they were last sampled, in bytes and in their order; 0 of one that was not sampled yet, or that does
+/// not run. `None` when no runtime lives. It answers within so long even if its loop waits for the disk.
+///
+/// # Errors
+/// When it says nothing: it is stopped, or of a version that does not know the question.
+pub fn memory(root: &Path, attempts: &[AttemptId], within: Duration) -> Result<Option<Vec<u64>>, ControlError> {
+    let Some(stream) = connect(root)? else { return Ok(None) };
+    let names: Vec<String> = attempts.iter().map(AttemptId::to_string).collect();
+    writeln!(&stream, "{}", json!({ "memory": names }))?;
+    let mut reply = answer(&stream, within)?;
+    let memory = serde_json::from_value(reply["memory"].take()).map_err(io::Error::other)?;
+    Ok(Some(memory))
 }
 
 /// Has operations of the queues performed by the runtime that lives; `None` when none lives. What was performed is on disk when the

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 pub use error::{BuildFailure, Cause, PythonError};
 pub use interpreter::{Found, look_up};
-pub use prune::{Pruned, prune};
+pub use prune::{Prune, Pruned, prune};
 
 use build::Plan;
 use interpreter::Tools;

@@ -9,7 +9,14 @@ use std::time::{Duration, SystemTime};
 use super::build::remove;
 use super::{Kind, PythonError, Shelf, USED, Wait};
 
-/// What was cleared away.
+/// Whether to do it, or to say what it would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    Look,
+    Remove,
+}
+
+/// What was cleared away, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub environments: u64,
@@ -17,8 +24,9 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Removes the environments, finished or not, that no `ensure` has asked for in `older_than`. One that is being built stays.
-pub fn prune(cache: &Path, older_than: Duration) -> Result<Pruned, PythonError> {
+/// Removes the environments, finished or not, that no `ensure` has asked for in `older_than`. One that is being built stays, and so
+/// does one in use.
+pub fn prune(cache: &Path, older_than: Duration, how: Prune) -> Result<Pruned, PythonError> {
     let shelf = Shelf::open(cache)?;
     let failed = |source| PythonError::Cache {
         path: shelf.folder.clone(),
@@ -44,6 +52,11 @@ pub fn prune(cache: &Path, older_than: Duration) -> Result<Pruned, PythonError> 
             continue;
         }
         let bytes = occupied(&place.root).unwrap_or(0);
+        pruned.environments += 1;
+        pruned.bytes += bytes;
+        if how == Prune::Look {
+            continue;
+        }
         let cannot_remove = |source| PythonError::Cache {
             path: place.root.clone(),
             source,
@@ -53,8 +66,6 @@ pub fn prune(cache: &Path, older_than: Duration) -> Result<Pruned, PythonError> 
             // The lock's file last, while we hold it; see `Place::lock` for whoever waits for it.
             let _ = fs::remove_file(file);
         }
-        pruned.environments += 1;
-        pruned.bytes += bytes;
     }
     Ok(pruned)
 }

@@ -163,7 +163,11 @@ fn an_environment_is_made_once_and_again_when_what_it_is_made_from_changes() {
         .expect("it was used");
     used.set_modified(SystemTime::now() - Duration::from_secs(7 * 86_400))
         .expect("its time is set");
-    let pruned = prune(&fixture.cache(), Duration::from_secs(6 * 86_400)).expect("pruned");
+    let aged = Duration::from_secs(6 * 86_400);
+    let seen = prune(&fixture.cache(), aged, Prune::Look).expect("looked at");
+    assert!(environment.root.exists(), "a look removes nothing");
+    let pruned = prune(&fixture.cache(), aged, Prune::Remove).expect("pruned");
+    assert_eq!(pruned, seen);
     assert_eq!(pruned.environments, 1);
     assert!(pruned.bytes > 0);
     assert!(!environment.root.exists() && other.root.exists());

@@ -71,14 +71,12 @@ impl Queues<'_> {
                 "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
             ));
         }
-        // A message that is visible again and that nobody else has received meanwhile is hidden once more.
+        // SQS takes the call for a message that is visible again, and leaves it where it is.
+        if !was_hidden {
+            return Ok(());
+        }
         if seconds == 0 {
-            self.show(
-                queue,
-                receipt.letter,
-                task.filter(|_| was_hidden),
-                "its consumer gave it back",
-            )?;
+            self.show(queue, receipt.letter, task, "its consumer gave it back")?;
         } else {
             self.execute(
                 "UPDATE letter SET state = 'in_flight', visible_at = ?2, minded = 0 WHERE id = ?1",

@@ -12,7 +12,7 @@ pub mod fault;
 mod json;
 mod members;
 pub mod operation;
-mod percent;
+pub(crate) mod percent;
 mod query;
 pub mod service;
 pub mod sigv4;

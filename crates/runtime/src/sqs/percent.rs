@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 /// Decodes `%XX`, and a plus as a space where forms mean one by it. An escape that is none stands for itself.
-pub(super) fn decode(text: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
+pub(crate) fn decode(text: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
     let is_written = |byte: &u8| *byte == b'%' || (plus_is_space && *byte == b'+');
-    let Some(first) = text.iter().position(|byte| is_written(byte)) else {
+    let Some(first) = text.iter().position(is_written) else {
         return Cow::Borrowed(text);
     };
     let mut decoded = Vec::with_capacity(text.len());

@@ -38,12 +38,15 @@ pub fn limits() -> Limits {
     }
 }
 
+/// The secret of an access key id that is known.
+pub type Secrets = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Who is answered.
 pub enum Policy {
     /// Everybody who reaches the port; a signature is not verified.
     Loopback,
     /// Whoever signs with a key that is known: the secret of an access key id.
-    Signed(Box<dyn Fn(&str) -> Option<String> + Send + Sync>),
+    Signed(Secrets),
 }
 
 /// The service of one port.

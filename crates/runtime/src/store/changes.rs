@@ -164,8 +164,8 @@ impl Batch<'_> {
 
     fn attempt(&self, row: &AttemptRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO attempt (run, seq, number, outcome, reason, exit_code, started_at, ended_at, cpu_ms,
-                                        memory_peak, read_bytes, written_bytes)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                                        memory_peak, read_bytes, written_bytes, instance)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         self.execute(
             sql,
             params![
@@ -181,6 +181,7 @@ impl Batch<'_> {
                 row.usage.memory_peak as i64,
                 row.usage.read_bytes as i64,
                 row.usage.written_bytes as i64,
+                row.instance.map(|instance| instance.0),
             ],
         )
     }

@@ -151,3 +151,5 @@ CREATE TABLE instance (
     job       TEXT NOT NULL,
     opened_at INTEGER NOT NULL
 ) STRICT;
+-- Of a consumer's job: the instance that had received the message.
+ALTER TABLE attempt ADD COLUMN instance INTEGER;

@@ -175,6 +175,7 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
     for (seq, seconds) in [(1, 10), (2, 60)] {
         let task = first.task(seq);
         let attempt = kingtide_core::engine::event::AttemptRow {
+            instance: None,
             attempt: task.attempt(1),
             outcome: kingtide_core::engine::event::Outcome::Succeeded,
             reason: None,

@@ -13,13 +13,14 @@ use super::{Turn, region};
 use crate::actuators::Endpoint;
 use crate::containers;
 use crate::endpoints::Endpoints;
-use crate::http::{self, Hosts, Listener};
+use crate::http::{self, Hosts, Limits, Listener, Service};
 use crate::inbox::Inbound;
 use crate::keys::Keys;
 use crate::notice::Notice;
 use crate::runtime::{Doors, RunError};
-use crate::sqs::Call;
-use crate::sqs::service::{self, Policy, Queues};
+use crate::sqs::service::{Policy, Queues};
+use crate::sqs::{self, Call};
+use crate::web::{Pages, Site};
 
 /// How long answers that are on their way may take when the runtime leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -48,6 +49,10 @@ impl Turn<'_> {
             false => Hosts::Any,
         };
         let sqs = self.listen(listener, hosts, policy)?;
+        let web = match doors.web {
+            Some(wanted) => Some(self.listen_web(wanted, doors)?),
+            None => None,
+        };
         let region = region();
         self.actuators.endpoint = Some(Endpoint {
             loopback: SocketAddr::new(reachable(sqs.ip()), sqs.port()),
@@ -58,7 +63,7 @@ impl Turn<'_> {
             pid: std::process::id(),
             sqs,
             bridge: None,
-            web: None,
+            web,
             region,
             access_key: doors.access_key.as_ref().map(|(id, _)| id.clone()),
         });
@@ -126,11 +131,33 @@ impl Turn<'_> {
     }
 
     fn listen(&mut self, listener: TcpListener, hosts: Hosts, policy: Policy) -> Result<SocketAddr, RunError> {
-        let address = listener.local_addr().map_err(RunError::Prepare)?;
         let inbox = self.sender.clone();
         let service = Queues::new(policy, move |call| hand_over(&inbox, call));
+        self.serve(listener, hosts, sqs::service::limits(), service)
+    }
+
+    /// Pages and figures; whoever must sign elsewhere gives the same key here as user name and password.
+    fn listen_web(&mut self, wanted: SocketAddr, doors: &Doors) -> Result<SocketAddr, RunError> {
+        let listener = bind(wanted, self.doors.before.as_ref().and_then(|before| before.web))?;
+        let hosts = match wanted.ip().is_loopback() {
+            true => Hosts::local(),
+            false => Hosts::Any,
+        };
+        let site = Site::new(&self.project.name, &self.project.jobs, &self.layout);
+        let pages = Pages::new(site, doors.access_key.as_ref());
+        self.serve(listener, hosts, Limits::default(), pages)
+    }
+
+    fn serve(
+        &mut self,
+        listener: TcpListener,
+        hosts: Hosts,
+        limits: Limits,
+        service: impl Service,
+    ) -> Result<SocketAddr, RunError> {
+        let address = listener.local_addr().map_err(RunError::Prepare)?;
         let tokio = containers::tokio().map_err(RunError::Prepare)?;
-        let listener = http::listen(&tokio, listener, hosts, service::limits(), service)
+        let listener = http::listen(&tokio, listener, hosts, limits, service)
             .map_err(|source| RunError::Listen { address, source })?;
         self.doors.listeners.push(listener);
         Ok(address)

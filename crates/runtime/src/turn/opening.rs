@@ -48,7 +48,8 @@ impl<'a> Turn<'a> {
             batch.commit()?;
         }
         open.ready = self.prepare(job, observe)?;
-        self.gauges.insert(run, Gauge::new(run, &title, open.counts, now()));
+        self.gauges
+            .insert(run, Gauge::new(run, &title, open.counts, now(), self.samples.clone()));
         self.actuators.contexts.insert(
             run,
             Context {

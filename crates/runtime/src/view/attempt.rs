@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use kingtide_core::id::{AttemptId, TaskId};
+use kingtide_core::id::{AttemptId, InstanceId, TaskId};
 use kingtide_core::time::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::state::Word;
 use super::{Outcome, ReadError, Snapshot, reading};
+use crate::keys;
 
 /// One execution of a task, over.
 #[derive(Clone, Debug)]
@@ -59,6 +60,34 @@ impl Snapshot<'_> {
                 .collect()
         };
         read().map_err(reading("the attempts"))
+    }
+
+    /// The instance of a consumer whose log tells of an attempt: the one that had received the message, or that holds it now.
+    pub fn instance(&self, attempt: AttemptId) -> Result<Option<InstanceId>, ReadError> {
+        let read = || -> rusqlite::Result<_> {
+            let task = attempt.task;
+            let ended: Option<Option<i64>> = self
+                .transaction
+                .query_row(
+                    "SELECT instance FROM attempt WHERE run = ?1 AND seq = ?2 AND number = ?3",
+                    params![task.run.0, task.seq, attempt.number],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let Some(instance) = ended {
+                return Ok(instance.map(InstanceId));
+            }
+            let holder: Option<String> = self
+                .transaction
+                .query_row(
+                    "SELECT holder FROM letter WHERE run = ?1 AND seq = ?2 AND holder IS NOT NULL",
+                    params![task.run.0, task.seq],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(holder.as_deref().and_then(keys::instance))
+        };
+        read().map_err(reading("who had received the message"))
     }
 }
 

@@ -5,6 +5,7 @@
 //! live runtime or take its lease.
 
 mod attempt;
+mod effort;
 mod figures;
 pub mod json;
 mod lease;
@@ -29,6 +30,7 @@ use crate::layout::Layout;
 use crate::store::{self, APPLICATION_ID, SCHEMA_VERSION, Store};
 
 pub use attempt::Attempt;
+pub use effort::{Effort, JobTally, WALL_BOUNDS_S};
 pub use figures::{Peak, Reason, Slow, Totals};
 pub use lease::Lease;
 pub use letter::{Letter, LetterPlace, LetterState};

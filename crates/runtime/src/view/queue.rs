@@ -243,7 +243,8 @@ fn oldest_letter(rows: &Connection, queue: &Queue, now: Timestamp) -> rusqlite::
     let first = "SELECT sent_at FROM letter WHERE box = ?1 AND state = 'visible' AND sent_at > ?2 ORDER BY id LIMIT 1";
     let dead = "SELECT min(sent_at) FROM letter INDEXED BY letter_dead
                 WHERE box = ?1 AND source IS NOT NULL AND state = 'visible' AND sent_at > ?2";
-    let hidden = "SELECT min(sent_at) FROM letter WHERE box = ?1 AND state = 'in_flight' AND sent_at > ?2";
+    let hidden = "SELECT min(sent_at) FROM letter INDEXED BY letter_hidden
+                  WHERE box = ?1 AND state <> 'visible' AND state = 'in_flight' AND sent_at > ?2";
     let mut oldest: Option<i64> = None;
     for sql in [first, dead, hidden] {
         let found: Option<Option<i64>> = rows

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::state::Word;
 use super::{ReadError, Snapshot, TaskState, reading};
@@ -52,6 +52,20 @@ impl Snapshot<'_> {
             page: VecDeque::new(),
             at_end: false,
         }
+    }
+}
+
+impl Snapshot<'_> {
+    /// What the program of a task wrote, if it did: one JSON object, or an array of them.
+    pub fn result(&self, task: TaskId) -> Result<Option<String>, ReadError> {
+        self.transaction
+            .query_row(
+                "SELECT body FROM result WHERE run = ?1 AND seq = ?2",
+                params![task.run.0, task.seq],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(reading("a result"))
     }
 }
 

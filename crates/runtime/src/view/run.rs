@@ -49,11 +49,27 @@ const COLUMNS: &str = "id, job, state, reason, late, source, retry_of, created_a
 impl Snapshot<'_> {
     /// The newest first; of one job where one is named.
     pub fn runs(&self, job: Option<&str>, limit: u64) -> Result<Vec<Run>, ReadError> {
-        let query = format!("SELECT {COLUMNS} FROM run WHERE ?1 IS NULL OR job = ?1 ORDER BY id DESC LIMIT ?2");
+        self.runs_before(job, None, None, limit)
+    }
+
+    /// The newest first of those before `before`, of a job and in a state where they are named.
+    pub fn runs_before(
+        &self,
+        job: Option<&str>,
+        state: Option<RunState>,
+        before: Option<RunId>,
+        limit: u64,
+    ) -> Result<Vec<Run>, ReadError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM run WHERE (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR state = ?2) AND id < ?3 \
+             ORDER BY id DESC LIMIT ?4"
+        );
+        let before = before.map_or(i64::MAX, |run| run.0);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = || -> rusqlite::Result<_> {
-            let mut statement = self.transaction.prepare(&query)?;
+            let mut statement = self.transaction.prepare_cached(&query)?;
             statement
-                .query_map(params![job, i64::try_from(limit).unwrap_or(i64::MAX)], row_to_run)?
+                .query_map(params![job, state.map(RunState::text), before, limit], row_to_run)?
                 .collect()
         };
         read().map_err(reading("the runs"))

@@ -6,7 +6,7 @@ use kingtide_core::time::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
 use super::state::Word;
-use super::{ReadError, Snapshot, TaskState, reading};
+use super::{Page, ReadError, Snapshot, TaskState, reading};
 
 /// One message being worked off.
 #[derive(Clone, Debug)]
@@ -70,6 +70,10 @@ const SELECT: &str = "SELECT t.run, t.seq, t.state, m.body, t.key, t.predicted, 
                       t.losses, t.memory, t.started_at, t.ended_at, t.reason, t.unpublished \
                       FROM task t JOIN message m ON m.run = t.run AND m.seq = t.seq";
 
+/// Few of many: their index is as large as they are.
+const ACTIVE: &str = "SELECT count(*) FROM task INDEXED BY task_active \
+                      WHERE run = ?1 AND (state = 'leased' OR unpublished IS NOT NULL)";
+
 impl Snapshot<'_> {
     /// Those of a run that the filter lets through, in the order of their messages, at most `limit`.
     pub fn tasks(&self, run: RunId, filter: &Filter, limit: usize) -> Result<Vec<Task>, ReadError> {
@@ -99,6 +103,38 @@ impl Snapshot<'_> {
                 }
             }
             Ok(tasks)
+        };
+        read().map_err(reading("the tasks"))
+    }
+
+    /// Tasks of a run after row `after`, in one of these states, or in any when none is named: at most `limit`, and 4 MiB of
+    /// messages.
+    pub fn task_page(
+        &self,
+        run: RunId,
+        states: &[TaskState],
+        after: i64,
+        limit: usize,
+    ) -> Result<Page<Task, i64>, ReadError> {
+        let read = || -> rusqlite::Result<_> {
+            let mut query = format!("{SELECT} WHERE t.run = ? AND t.seq > ?");
+            let mut values: Vec<rusqlite::types::Value> = vec![run.0.into(), after.into()];
+            if !states.is_empty() {
+                query.push_str(&format!(" AND t.state IN ({})", vec!["?"; states.len()].join(", ")));
+                values.extend(states.iter().map(|state| state.text().to_owned().into()));
+            }
+            query.push_str(" ORDER BY t.seq");
+            let mut statement = self.transaction.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            let mut page = Page::new(limit);
+            while let Some(row) = rows.next()? {
+                let bytes = row.get_ref("body")?.as_str()?.len();
+                let task = row_to_task(row)?;
+                if !page.add(bytes, task.id.seq, task) {
+                    break;
+                }
+            }
+            Ok(page)
         };
         read().map_err(reading("the tasks"))
     }
@@ -149,12 +185,11 @@ impl Snapshot<'_> {
         let count = |query: &str| self.transaction.query_row(query, [run.0], |row| row.get::<_, u64>(0));
         let read = || -> rusqlite::Result<_> {
             Ok(Queue {
-                running: count(
-                    "SELECT count(*) FROM task WHERE run = ?1 AND state = 'leased' AND started_at NOT NULL",
-                )?,
-                leased: count("SELECT count(*) FROM task WHERE run = ?1 AND state = 'leased' AND started_at IS NULL")?,
+                running: count(&format!("{ACTIVE} AND state = 'leased' AND started_at NOT NULL"))?,
+                leased: count(&format!("{ACTIVE} AND state = 'leased' AND started_at IS NULL"))?,
                 delayed: count(
-                    "SELECT count(*) FROM task WHERE run = ?1 AND state = 'waiting' AND visible_at IS NOT NULL",
+                    "SELECT count(*) FROM task INDEXED BY task_delayed \
+                     WHERE run = ?1 AND state = 'waiting' AND visible_at IS NOT NULL",
                 )?,
             })
         };

@@ -6,7 +6,7 @@
 pub mod consumer;
 mod job;
 mod keeper;
-mod store;
+pub(crate) mod store;
 
 use kingtide_core::engine::event::{Collected, Event, Exit, Host, OpenRun, Output};
 use kingtide_core::engine::packing::Capacity;

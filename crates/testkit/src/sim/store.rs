@@ -13,10 +13,10 @@ use kingtide_core::time::Timestamp;
 use super::Mutation;
 
 #[derive(Clone, Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     run: RunId,
-    pub(super) rows: BTreeMap<TaskId, TaskRow>,
-    pub(super) counts: Counts,
+    pub(crate) rows: BTreeMap<TaskId, TaskRow>,
+    pub(crate) counts: Counts,
     state: RunState,
     published: BTreeSet<TaskId>,
     results: BTreeSet<TaskId>,
@@ -29,7 +29,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(run: RunId, tasks: i64, _seed: u64) -> Store {
+    pub(crate) fn new(run: RunId, tasks: i64, _seed: u64) -> Store {
         let row = |seq| TaskRow {
             task: run.task(seq),
             state: TaskState::Waiting,
@@ -56,11 +56,11 @@ impl Store {
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state != RunState::Open
     }
 
-    pub(super) fn write(&mut self, changes: &[Change], mutation: Mutation, seed: u64) {
+    pub(crate) fn write(&mut self, changes: &[Change], mutation: Mutation, seed: u64) {
         for change in changes {
             match change {
                 Change::Task(row) => self.write_task(row, mutation, seed),
@@ -119,7 +119,7 @@ impl Store {
         self.rows.insert(row.task, row.clone());
     }
 
-    pub(super) fn receive(&self, receive: Receive, now: Timestamp) -> Received {
+    pub(crate) fn receive(&self, receive: Receive, now: Timestamp) -> Received {
         assert!(receive.max > 0, "asked for nothing");
         let waiting = || self.rows.values().filter(|row| row.state == TaskState::Waiting);
         let ready = || waiting().filter(|row| row.visible_at.is_none_or(|at| at <= now));
@@ -142,7 +142,7 @@ impl Store {
         }
     }
 
-    pub(super) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
+    pub(crate) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
         let attempt = |row: &TaskRow| row.task.attempt(row.attempt);
         let leased = self.rows.values().filter(|row| row.state == TaskState::Leased);
         let unpublished = self
@@ -161,11 +161,11 @@ impl Store {
     }
 
     /// An attempt starts, for the first and only time.
-    pub(super) fn executed(&mut self, attempt: AttemptId, seed: u64) {
+    pub(crate) fn executed(&mut self, attempt: AttemptId, seed: u64) {
         assert!(self.executed.insert(attempt), "seed {seed}: {attempt} is started twice");
     }
 
-    pub(super) fn publish(&mut self, attempt: AttemptId, seed: u64) {
+    pub(crate) fn publish(&mut self, attempt: AttemptId, seed: u64) {
         let row = &self.rows[&attempt.task];
         let committed = row.state == TaskState::Succeeded && row.attempt == attempt.number;
         assert!(
@@ -175,7 +175,7 @@ impl Store {
         self.published.insert(attempt.task);
     }
 
-    pub(super) fn assert_drained(&self, seed: u64, job: &Job) {
+    pub(crate) fn assert_drained(&self, seed: u64, job: &Job) {
         let of = |state| self.rows.values().filter(|row| row.state == state).count() as u64;
         assert_eq!(
             of(TaskState::Waiting) + of(TaskState::Leased),

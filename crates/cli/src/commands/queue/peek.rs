@@ -14,7 +14,7 @@ use crate::output::{self, json};
 use crate::settings::Settings;
 
 /// Messages that are read at once.
-const PAGE: usize = 100;
+const PAGE: usize = 500;
 /// Columns of a reason, which may be long.
 const REASON: usize = 48;
 

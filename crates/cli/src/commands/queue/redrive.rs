@@ -17,7 +17,7 @@ use crate::output::text::{now, plural};
 use crate::settings::Settings;
 
 /// Letters that are read, and moved, at once.
-const PAGE: usize = 500;
+const PAGE: usize = 1000;
 
 pub(super) fn run(redrive: &Redrive, settings: &Settings) -> Outcome {
     let counter = Counter::open(settings)?;
@@ -92,13 +92,16 @@ fn choose(counter: &Counter, grave: &Grave, redrive: &Redrive) -> Outcome<Vec<i6
         .map(|pair| format!("{}={}", pair.name, pair.value))
         .collect();
     let unsound = |findings: kingtide_core::finding::Findings| {
+        // What is filtered here are letters.
+        let of_letters = |text: &str| {
+            text.replace("no row has", "no dead letter has")
+                .replace("rows", "dead letters")
+        };
         let said = findings.0.into_iter().next();
-        let failure = Failure::usage(
-            said.as_ref()
-                .map_or("nothing matches", |finding| finding.message.as_str()),
-        );
+        let message = said.as_ref().map(|finding| of_letters(&finding.message));
+        let failure = Failure::usage(message.unwrap_or_else(|| "nothing matches".to_owned()));
         match said.and_then(|finding| finding.help) {
-            Some(help) => failure.help(help),
+            Some(help) => failure.help(of_letters(&help)),
             None => failure,
         }
     };

@@ -21,7 +21,14 @@ const ROUND: usize = 200;
 
 pub(super) fn run(send: &SendBody, settings: &Settings) -> Outcome {
     let counter = Counter::open(settings)?;
-    counter.queue(&send.name)?;
+    let queue = counter.queue(&send.name)?;
+    if queue.fifo && send.group.is_none() {
+        let failure = Failure::usage(format!(
+            "{} is a FIFO queue, whose messages belong to groups",
+            queue.name
+        ));
+        return Err(failure.help("`--group ID` names this one's"));
+    }
     let project = counter.project(settings)?;
     counter.check_writable()?;
     let mut asker = Asker::new(counter.place.folder.clone(), &project);

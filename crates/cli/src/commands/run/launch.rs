@@ -186,8 +186,8 @@ pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
 }
 
 /// Forgets runs that are over.
-pub(crate) fn forget(place: &Place, runs: &[RunId]) -> Outcome<()> {
-    open(place)?.forget(runs).map_err(failed)
+pub(crate) fn forget(mut runtime: Runtime, runs: &[RunId]) -> Outcome<()> {
+    runtime.forget(runs).map_err(failed)
 }
 
 fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) -> Outcome {

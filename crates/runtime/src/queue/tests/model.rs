@@ -205,7 +205,8 @@ impl Schedule {
         let letter =
             letter.filter(|letter| (!fifo || letter.visible_at > now) && until <= letter.received_at + HOURS_12);
         let is_allowed = letter.is_some();
-        if let Some(letter) = letter {
+        // One that is visible again stays so.
+        if let Some(letter) = letter.filter(|letter| letter.visible_at > now) {
             letter.visible_at = until;
             letter.in_flight = seconds > 0;
         }

@@ -1,0 +1,296 @@
+//! `kingtide up` with the real binary: what is sent to it is worked off, by tasks and by consumers, and what it has acknowledged
+//! survives `kill -9`.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use kingtide_testkit::{Running, TestProject, assert_no_process_left};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// A queue's client that is small enough to be killed beside: the JSON protocol, a connection for each request.
+#[derive(Clone)]
+struct Sqs {
+    address: String,
+}
+
+impl Sqs {
+    /// `None` when the other side went before it answered.
+    fn ask(&self, operation: &str, body: &Value) -> Option<Value> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        let body = body.to_string();
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: AmazonSQS.{operation}\r\n\
+             Content-Type: application/x-amz-json-1.0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        if !head.starts_with("HTTP/1.1 200") {
+            assert!(!head.starts_with("HTTP/1.1 4"), "{operation}: {answer}");
+            return None;
+        }
+        match body {
+            "" => Some(Value::Null),
+            body => serde_json::from_str(body).ok(),
+        }
+    }
+
+    fn url(&self, queue: &str) -> String {
+        format!("http://{}/000000000000/{queue}", self.address)
+    }
+
+    fn send(&self, queue: &str, body: &str) -> Option<()> {
+        self.ask(
+            "SendMessage",
+            &json!({ "QueueUrl": self.url(queue), "MessageBody": body }),
+        )
+        .map(drop)
+    }
+
+    /// Bodies and receipts; hidden for a second.
+    fn receive(&self, queue: &str, wait: u64) -> Option<Vec<(String, String)>> {
+        let wish = json!({
+            "QueueUrl": self.url(queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1, "WaitTimeSeconds": wait,
+        });
+        let answer = self.ask("ReceiveMessage", &wish)?;
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        let text = |message: &Value, name: &str| message[name].as_str().expect("a text").to_owned();
+        Some(
+            messages
+                .iter()
+                .map(|message| (text(message, "Body"), text(message, "ReceiptHandle")))
+                .collect(),
+        )
+    }
+
+    fn delete(&self, queue: &str, receipt: &str) -> Option<()> {
+        self.ask(
+            "DeleteMessage",
+            &json!({ "QueueUrl": self.url(queue), "ReceiptHandle": receipt }),
+        )
+        .map(drop)
+    }
+}
+
+fn up(project: &TestProject) -> (Running, Sqs) {
+    let mut up = project.spawn(&["up", "--sqs", "127.0.0.1:0", "--web", "127.0.0.1:0", "--json"]);
+    let line = up.wait_for_line("\"up\":true");
+    let told: Value = serde_json::from_str(&line).expect("the line is JSON");
+    let sqs = told["sqs"].as_str().expect("the queues listen");
+    let address = sqs.strip_prefix("http://").expect("a URL").to_owned();
+    (up, Sqs { address })
+}
+
+fn leave(up: Running) {
+    up.signal(Signal::TERM);
+    up.wait().expect_code(0);
+}
+
+fn project(toml: &str) -> TestProject {
+    TestProject::new(env!("CARGO_BIN_EXE_kingtide")).toml(&format!("[project]\nname = \"up\"\n{toml}"))
+}
+
+fn run(project: &TestProject) -> Value {
+    let status = project.run(&["status", "--json"]).expect_code(0);
+    serde_json::from_str(&status.stdout).expect("JSON")
+}
+
+/// Waits for the end of the newest run; the code says how it ended.
+fn ended(project: &TestProject) -> Value {
+    let watched = project.run(&["status", "--watch", "--quiet"]);
+    let run = run(project);
+    let code = if run["state"] == "succeeded" { 0 } else { 4 };
+    watched.expect_code(code);
+    run
+}
+
+#[test]
+fn what_is_sent_becomes_tasks_of_a_run_that_closes_by_itself() {
+    let project = project(
+        "[job.work]\ncommand = [\"sh\", \"-c\", \"echo $KINGTIDE_PARAM_N >> done; test $KINGTIDE_PARAM_N != 3\"]\nenv = { N = \"{n}\" }\n\
+         retries = 0\nrun_idle = \"500ms\"\n",
+    );
+    let (up, sqs) = up(&project);
+    for n in 1..=5 {
+        sqs.send("work", &json!({ "n": n }).to_string()).expect("acknowledged");
+    }
+    sqs.send("work", "no object").expect("acknowledged");
+    sqs.send("work", "{\"m\": 1}").expect("acknowledged");
+    let run = ended(&project);
+    assert_eq!(run["state"], "failed", "one of five failed: {run}");
+    assert_eq!(
+        (
+            &run["tasks"]["total"],
+            &run["tasks"]["succeeded"],
+            &run["tasks"]["failed"]
+        ),
+        (&5.into(), &4.into(), &1.into()),
+        "{run}"
+    );
+    let mut done: Vec<String> = project.read("done").lines().map(str::to_owned).collect();
+    done.sort();
+    assert_eq!(done, ["1", "2", "3", "4", "5"]);
+    // The one that failed and the two that could not be run are dead letters, with their reasons.
+    let peek = project.run(&["queue", "peek", "work-dlq", "--json"]).expect_code(0);
+    let reasons: BTreeSet<String> = peek
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .filter_map(|letter| letter["reason"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(reasons.len(), 3, "{}", peek.text());
+    assert!(
+        reasons.iter().any(|reason| reason.contains("exit code 1")),
+        "{reasons:?}"
+    );
+    leave(up);
+    assert_no_process_left(&project.path());
+}
+
+#[test]
+fn a_consumer_reads_the_queue_itself_and_leaves_when_it_is_empty() {
+    // A consumer in a few lines of Python, without any SDK: it is told its queue, and by whose key it asks.
+    let worker = r#"
+import json, os, sys, urllib.request
+def ask(operation, **body):
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL_SQS"], json.dumps({"QueueUrl": sys.argv[1], **body}).encode(), {
+        "X-Amz-Target": "AmazonSQS." + operation, "Content-Type": "application/x-amz-json-1.0",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=" + os.environ["AWS_ACCESS_KEY_ID"] + "/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0"})
+    return json.loads(urllib.request.urlopen(request).read() or b"{}")
+while True:
+    for message in ask("ReceiveMessage", WaitTimeSeconds=20).get("Messages", []):
+        n = json.loads(message["Body"])["n"]
+        if n == 2 and not os.path.exists("crashed"):
+            open("crashed", "w").close()
+            os._exit(7)
+        print(f"working on {n}", flush=True)
+        open("done", "a").write(f"{n}\n")
+        ask("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+"#;
+    let project = project(
+        "[job.reader]\nmode = \"consumer\"\ncommand = [\"python3\", \"worker.py\", \"{queue_url}\"]\ncpu = 0.1\n\
+         max_workers = 2\nrun_idle = \"1s\"\nparams = [{ n = 1 }, { n = 2 }, { n = 3 }, { n = 4 }]\n",
+    )
+    .file("worker.py", worker);
+    // In the foreground: the run ends when the last message is deleted, and nobody is left.
+    let output = project.run(&["run", "reader", "--json"]).expect_code(0);
+    let last: Value = serde_json::from_str(output.stdout.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["tasks"]["succeeded"], 4, "{last}");
+    assert_eq!(
+        last["tasks"]["attempts"], 5,
+        "the message of the one that crashed was received again: {last}"
+    );
+    let mut done: Vec<String> = project.read("done").lines().map(str::to_owned).collect();
+    done.sort();
+    assert_eq!(done, ["1", "2", "3", "4"]);
+    let logs = project.run(&["logs", "reader", "n=1"]).expect_code(0);
+    assert!(logs.stdout.contains("working on 1"), "{}", logs.text());
+    assert_no_process_left(&project.path());
+    // And with `up`, for what others send.
+    let (up, sqs) = up(&project);
+    sqs.send("reader", "{\"n\": 5}").expect("acknowledged");
+    let run = ended(&project);
+    assert_eq!(
+        (&run["state"], &run["tasks"]["succeeded"]),
+        (&"succeeded".into(), &1.into()),
+        "{run}"
+    );
+    leave(up);
+    assert_no_process_left(&project.path());
+}
+
+#[test]
+fn heavy_what_was_acknowledged_survives_a_hundred_kills() {
+    let seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64);
+    let seed = std::env::var("KINGTIDE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(seed);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let project = project("[job.j]\ncommand = [\"true\"]\n");
+    let (mut sent, mut deleted, mut number) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let mut first = true;
+    for _ in 0..100 {
+        let (up, sqs) = up(&project);
+        if std::mem::take(&mut first) {
+            sqs.ask("CreateQueue", &json!({ "QueueName": "q" })).expect("made");
+        }
+        let load = std::thread::spawn({
+            let sqs = sqs.clone();
+            let start = number;
+            move || {
+                let (mut sent, mut deleted, mut number) = (Vec::new(), Vec::new(), start);
+                loop {
+                    number += 1;
+                    // What is asked in the moment of the kill may or may not have happened.
+                    if sqs.send("q", &number.to_string()).is_none() {
+                        break;
+                    }
+                    sent.push(number);
+                    if number % 3 == 0 {
+                        let Some(received) = sqs.receive("q", 0) else { break };
+                        for (body, receipt) in received {
+                            if sqs.delete("q", &receipt).is_none() {
+                                return (sent, deleted, number, Some(body));
+                            }
+                            deleted.push(body);
+                        }
+                    }
+                }
+                (sent, deleted, number, None)
+            }
+        });
+        // A moment of the load, drawn from the seed; no event is waited for.
+        std::thread::sleep(Duration::from_millis(random.u64(1..60)));
+        up.kill();
+        let (more, gone, last, unknown) = load.join().expect("the load ends");
+        sent.extend(more.iter().map(|number: &u64| number.to_string()));
+        deleted.extend(gone);
+        if let Some(unknown) = unknown {
+            // Deleted or not: nobody was told.
+            sent.remove(&unknown);
+        }
+        number = last;
+    }
+    let (up, sqs) = up(&project);
+    let mut left = BTreeSet::new();
+    loop {
+        let received = sqs.receive("q", 2).expect("answered");
+        if received.is_empty() {
+            break;
+        }
+        for (body, receipt) in received {
+            sqs.delete("q", &receipt).expect("deleted");
+            left.insert(body);
+        }
+    }
+    let lost: Vec<&String> = sent
+        .iter()
+        .filter(|body| !deleted.contains(*body) && !left.contains(*body))
+        .collect();
+    assert!(lost.is_empty(), "seed {seed}: sent, acknowledged and gone: {lost:?}");
+    let risen: Vec<&String> = deleted.intersection(&left).collect();
+    assert!(
+        risen.is_empty(),
+        "seed {seed}: deleted, acknowledged and back: {risen:?}"
+    );
+    assert!(
+        sent.len() > 200 && deleted.len() > 50,
+        "{} sent, {} deleted",
+        sent.len(),
+        deleted.len()
+    );
+    leave(up);
+    assert_no_process_left(&project.path());
+}
