@@ -9,6 +9,7 @@ mod floors;
 mod machine;
 mod options;
 mod peers;
+mod queue;
 mod report;
 mod startup;
 mod timing;
@@ -19,19 +20,24 @@ const USAGE: &str = "\
 usage: cargo xtask bench <area> [option]...
 
   dispatch   what a task costs beyond its own time: 10,000 x /bin/true, two at a time, beside its peers
+  queue      messages a second through send, receive and delete, with two SDKs, beside peers and beside a backlog
   startup    --version, check, run of one task that does nothing
 
   --kingtide PATH   measure this binary instead of building one
   --count N         dispatch: tasks (10000)
-  --rounds N        dispatch: rounds (3)
+  --rounds N        dispatch, queue: rounds (3)
   --peers A,B       dispatch: only these: bare, xargs, parallel, hyperqueue, hyperqueue-files, kingtide
   --samples N       startup: samples of each (40)
+  --seconds N       queue: how long each is measured in a round (5)
+  --backlog N       queue: messages that wait (1000000)
+  --soak N          queue: seconds of 64 clients at once (60)
 ";
 
 /// Measures the area that `args` begin with and writes its page.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     match args.split_first() {
         Some((area, rest)) if area == "dispatch" => dispatch::run(&Options::parse(rest)?),
+        Some((area, rest)) if area == "queue" => queue::run(&Options::parse(rest)?),
         Some((area, rest)) if area == "startup" => startup::run(&Options::parse(rest)?),
         Some((area, _)) => anyhow::bail!("no area is called `{area}`\n\n{USAGE}"),
         None => anyhow::bail!("an area is missing\n\n{USAGE}"),
