@@ -23,8 +23,6 @@ usage: cargo xtask bench <area> [option]...
   queue      messages a second through send, receive and delete, with two SDKs, beside peers and beside a backlog
   startup    --version, check, run of one task that does nothing
 
-  queue      send, receive, delete through boto3 and the Rust SDK, beside a null server and moto's
-
   --kingtide PATH   measure this binary instead of building one
   --count N         dispatch: tasks (10000)
   --rounds N        dispatch, queue: rounds (3)
