@@ -211,13 +211,13 @@ while True:
 #[test]
 fn a_cancelled_run_of_a_consumer_ends_with_whoever_holds_its_messages() {
     let worker = r#"
-import json, os, sys, time, urllib.request
+import json, os, sys, threading, urllib.request
 request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL_SQS"], json.dumps({"QueueUrl": sys.argv[1], "WaitTimeSeconds": 20}).encode(), {
     "X-Amz-Target": "AmazonSQS.ReceiveMessage", "Content-Type": "application/x-amz-json-1.0",
     "Authorization": "AWS4-HMAC-SHA256 Credential=" + os.environ["AWS_ACCESS_KEY_ID"] + "/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0"})
 urllib.request.urlopen(request).read()
 open("holds", "a").write("x")
-time.sleep(1000)
+threading.Event().wait()
 "#;
     let project = project(
         "[job.reader]\nmode = \"consumer\"\ncommand = [\"python3\", \"worker.py\", \"{queue_url}\"]\ncpu = 0.1\n\
