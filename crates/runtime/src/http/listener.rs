@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use super::body::{self, Room};
 use super::origin::{self, Hosts};
@@ -40,6 +41,8 @@ enum Word {
 #[derive(Debug)]
 pub struct Listener {
     address: SocketAddr,
+    /// Holds the address until it has ended.
+    accepting: JoinHandle<()>,
     word: watch::Sender<Word>,
     /// One permit a connection.
     places: Arc<Semaphore>,
@@ -79,9 +82,10 @@ pub fn listen<S: Service>(
         room: Room::new(&limits),
         local: address,
     });
-    tokio.spawn(accept(listener, shop, Arc::clone(&places), word.clone(), heard));
+    let accepting = tokio.spawn(accept(listener, shop, Arc::clone(&places), word.clone(), heard));
     Ok(Listener {
         address,
+        accepting,
         word,
         places,
         connections,
@@ -96,10 +100,14 @@ impl Listener {
 
     /// Accepts nothing more, closes what idles, and waits until what is being answered has been, but no longer than
     /// `patience`. Says whether all were done by then; whoever was not is cut off.
-    pub async fn close(self, patience: Duration) -> bool {
+    pub async fn close(mut self, patience: Duration) -> bool {
         self.word.send_replace(Word::Close);
-        let all = self.places.acquire_many(self.connections);
-        let done = tokio::time::timeout(patience, all).await.is_ok();
+        let all_end = async {
+            // Once it has, the address is free.
+            let _ = (&mut self.accepting).await;
+            let _ = self.places.acquire_many(self.connections).await;
+        };
+        let done = tokio::time::timeout(patience, all_end).await.is_ok();
         self.word.send_replace(Word::Cut);
         done
     }
