@@ -1,5 +1,9 @@
-"""Sends, receives and deletes through boto3, in rounds of one batch: with_boto3.py CLIENTS BATCH MESSAGES. Prints messages a second through
-all three calls; the clients are processes, since Python has one interpreter lock each."""
+"""Messages a second through send, receive and delete with boto3: CLIENTS processes, BATCH messages a call, for SECONDS.
+
+Endpoint, region and keys come from the environment. Prints `rate N`.
+
+usage: with_boto3.py CLIENTS BATCH SECONDS
+"""
 
 import multiprocessing
 import sys
@@ -7,50 +11,47 @@ import time
 
 import boto3
 
+clients, batch, seconds = (int(argument) for argument in sys.argv[1:])
 BODY = "x" * 100
+PATIENCE = 60
 
 
-def work(ready, go, batch, messages):
-    client = boto3.client("sqs")
-    url = client.create_queue(QueueName="load")["QueueUrl"]
-    ready.release()
-    go.wait()
-    left = messages
+def work(barrier, results):
+    sqs = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="load")["QueueUrl"]
+    one_round(sqs, url)
+    barrier.wait(PATIENCE)
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        done += one_round(sqs, url)
+    results.put((done, time.perf_counter() - began))
+
+
+def one_round(sqs, url):
+    """Whose messages it receives does not matter: as many as it sent."""
+    if batch == 1:
+        sqs.send_message(QueueUrl=url, MessageBody=BODY)
+    else:
+        entries = [{"Id": str(number), "MessageBody": BODY} for number in range(batch)]
+        assert len(sqs.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]) == batch
+    left = batch
     while left > 0:
-        now = min(left, batch)
-        if batch == 1:
-            client.send_message(QueueUrl=url, MessageBody=BODY)
-        else:
-            client.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": BODY} for n in range(now)])
-        received = 0
-        while received < now:
-            answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=now - received, WaitTimeSeconds=1)
-            found = answer.get("Messages", [])
-            received += len(found)
-            if batch == 1:
-                for message in found:
-                    client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            elif found:
-                entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(found)]
-                client.delete_message_batch(QueueUrl=url, Entries=entries)
-        left -= now
-
-
-def main():
-    clients, batch, messages = map(int, sys.argv[1:])
-    ready, go = multiprocessing.Semaphore(0), multiprocessing.Event()
-    each = messages // clients
-    workers = [multiprocessing.Process(target=work, args=(ready, go, batch, each)) for _ in range(clients)]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        ready.acquire()
-    began = time.monotonic()
-    go.set()
-    for worker in workers:
-        worker.join()
-    print(f"{each * clients / (time.monotonic() - began):.0f}")
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=left, WaitTimeSeconds=1).get("Messages", [])
+        left -= len(found)
+        if len(found) == 1:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+        elif found:
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(found)]
+            assert len(sqs.delete_message_batch(QueueUrl=url, Entries=entries)["Successful"]) == len(found)
+    return batch
 
 
 if __name__ == "__main__":
-    main()
+    barrier, results = multiprocessing.Barrier(clients), multiprocessing.Queue()
+    workers = [multiprocessing.Process(target=work, args=(barrier, results)) for _ in range(clients)]
+    for worker in workers:
+        worker.start()
+    told = [results.get(timeout=PATIENCE + 10 * seconds) for _ in workers]
+    for worker in workers:
+        worker.join()
+    print(f"rate {sum(done / took for done, took in told):.1f}")

@@ -101,8 +101,18 @@ pub(crate) struct Checked {
     pub(crate) source: String,
 }
 
+/// What of the project this machine has to have what it needs for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs<'a> {
+    All,
+    /// This job. What another one lacks, a secret that is not set for instance, is no reason not to run it.
+    Job(&'a str),
+    /// Nothing is started.
+    Nothing,
+}
+
 impl Checked {
-    pub(crate) fn read(place: &Place) -> Result<Checked, Failure> {
+    pub(crate) fn read(place: &Place, needs: Needs<'_>) -> Result<Checked, Failure> {
         let name = place
             .file
             .file_name()
@@ -112,8 +122,14 @@ impl Checked {
         let (project, mut findings) = load_bytes(&bytes);
         let source = String::from_utf8_lossy(&bytes).into_owned();
         let understood = project.clone().unwrap_or_else(|| load_partly(&source));
-        let here = look_around(&place.folder, &wanted(&understood));
-        let of_machine = check_surroundings(&source, &understood, &here);
+        let mut needed = understood.clone();
+        needed.jobs.retain(|name, _| match needs {
+            Needs::All => true,
+            Needs::Job(job) => name == job,
+            Needs::Nothing => false,
+        });
+        let here = look_around(&place.folder, &wanted(&needed));
+        let of_machine = check_surroundings(&source, &needed, &here);
         // Of a key that is wrong already, the machine has nothing to add.
         let judged: Vec<Range<usize>> = findings
             .0
@@ -144,6 +160,15 @@ impl Checked {
     pub(crate) fn usable(self, settings: &Settings) -> Result<Project, Failure> {
         self.print(&self.findings, settings);
         self.project.ok_or_else(|| Failure::said(Exit::Findings))
+    }
+
+    /// ` in kingtide.toml`, when all of it is found there and not in a file that it names.
+    pub(crate) fn within(&self) -> String {
+        let is_elsewhere = |finding: &Finding| finding.place.is_some() && finding.span().is_none();
+        if self.findings.0.iter().any(is_elsewhere) {
+            return String::new();
+        }
+        format!(" in {}", self.name)
     }
 
     /// Warnings are no errors: `--quiet` is silent about them.

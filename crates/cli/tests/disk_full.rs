@@ -64,6 +64,18 @@ fn journal(project: &TestProject) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Whether one of the project's programs runs.
+fn is_working(project: &TestProject) -> bool {
+    let here = project.path();
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let mut programs = processes.filter(|process| {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let is_work = command.split(|byte| *byte == 0).any(|argument| argument == b"./work");
+        is_work && std::fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == here)
+    });
+    programs.next().is_some()
+}
+
 /// Fills the disk in the middle of a run of 200 tasks and frees it when the run has said so.
 fn survives(rest_of_program: &str, check: impl Fn(&TestProject, i64)) {
     let toml = "[project]\nname = \"disk\"\n[local]\ncpu = 2\n[job.work]\ncommand = [\"./work\", \"{n}\"]\n\
@@ -83,6 +95,10 @@ fn survives(rest_of_program: &str, check: impl Fn(&TestProject, i64)) {
     });
     disk.fill();
     run.wait_for_line("the disk is full: paused");
+    // One that has met the full disk and not ended yet would be judged by a disk that has room again.
+    eventually("what ran when the disk became full has ended", PATIENCE, || {
+        (!is_working(&project)).then_some(())
+    });
     disk.free();
     run.wait_for_line("there is room on the disk again");
     let output = run.wait().expect_code(0);

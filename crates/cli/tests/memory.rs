@@ -6,10 +6,11 @@ use kingtide_testkit::{TestProject, assert_no_process_left};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Holds about 180 MiB in the shell itself (a value and its copy), for longer than a watcher takes to look.
+/// Holds about 150 MB in the shell itself (two values; while they are made half as much again), for longer than a watcher takes to look.
 const HUNGRY: &str = "#!/bin/sh
 echo \"$KINGTIDE_ATTEMPT\" >> journal
 held=$(head -c 90000000 /dev/zero | tr '\\0' a)
+more=$(head -c 60000000 /dev/zero | tr '\\0' a)
 sleep 3
 echo \"${#held}\"
 ";

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use kingtide_testkit::patience::{PATIENCE, eventually};
 use kingtide_testkit::{Running, TestProject, assert_no_process_left};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -203,6 +204,44 @@ while True:
         (&"succeeded".into(), &1.into()),
         "{run}"
     );
+    leave(up);
+    assert_no_process_left(&project.path());
+}
+
+#[test]
+fn a_cancelled_run_of_a_consumer_ends_with_whoever_holds_its_messages() {
+    let worker = r#"
+import json, os, sys, threading, urllib.request
+request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL_SQS"], json.dumps({"QueueUrl": sys.argv[1], "WaitTimeSeconds": 20}).encode(), {
+    "X-Amz-Target": "AmazonSQS.ReceiveMessage", "Content-Type": "application/x-amz-json-1.0",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=" + os.environ["AWS_ACCESS_KEY_ID"] + "/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0"})
+urllib.request.urlopen(request).read()
+open("holds", "a").write("x")
+threading.Event().wait()
+"#;
+    let project = project(
+        "[job.reader]\nmode = \"consumer\"\ncommand = [\"python3\", \"worker.py\", \"{queue_url}\"]\ncpu = 0.1\n\
+         max_workers = 1\nparams = [{ n = 1 }, { n = 2 }, { n = 3 }]\n",
+    )
+    .file("worker.py", worker);
+    let (up, _) = up(&project);
+    project.run(&["run", "reader", "--detach"]).expect_code(0);
+    eventually("one is held", PATIENCE, || project.exists("holds").then_some(()));
+    project.run(&["cancel", "reader"]).expect_code(0);
+    project.run(&["status", "--watch", "--quiet"]).expect_code(5);
+    let run = run(&project);
+    assert_eq!(
+        (&run["state"], &run["tasks"]["cancelled"]),
+        (&"cancelled".into(), &3.into()),
+        "{run}"
+    );
+    let queues = project.run(&["queue", "ls", "--json"]).expect_code(0);
+    let left = queues
+        .stdout
+        .lines()
+        .any(|line| !line.contains("\"visible\":0,\"in_flight\":0"));
+    assert!(!left, "{}", queues.text());
+    assert_eq!(project.read("holds"), "x", "nobody received it again");
     leave(up);
     assert_no_process_left(&project.path());
 }

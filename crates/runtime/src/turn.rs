@@ -217,6 +217,8 @@ fn work_off_once(
     }
     turn.keep_on(&inbox, observe)?;
     turn.calls.close();
+    // What still arrives is told at once that nobody performs it.
+    drop(inbox);
     turn.close_doors();
     turn.tell_progress(true, observe);
     turn.hosts.hang_up();

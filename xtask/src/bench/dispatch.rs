@@ -5,7 +5,7 @@ use super::floors;
 use super::machine;
 use super::options::Options;
 use super::peers::{Peer, Ready};
-use super::report::{Report, Target};
+use super::report::{Bound, Report, Target};
 use super::timing::Summary;
 
 /// HyperQueue's client asks this often, in seconds, whether a job is done, so its times may be too long by as much.
@@ -147,14 +147,14 @@ fn targets(ready: &[Ready], rounds: &[Vec<f64>], disturbed: bool) -> Vec<Target>
     vec![
         Target {
             promise: "Kingtide against bare".to_owned(),
-            at_most: 1.5,
+            bound: Bound::AtMost(1.5),
             unit: " ×",
             measured: against(of(Peer::Bare)),
             disturbed,
         },
         Target {
             promise: "Kingtide against HyperQueue, less the second by which its client may be late".to_owned(),
-            at_most: 0.5,
+            bound: Bound::AtMost(0.5),
             unit: " ×",
             measured: against(hyperqueue),
             disturbed,

@@ -20,15 +20,17 @@ const USAGE: &str = "\
 usage: cargo xtask bench <area> [option]...
 
   dispatch   what a task costs beyond its own time: 10,000 x /bin/true, two at a time, beside its peers
+  queue      messages a second through send, receive and delete, with two SDKs, beside peers and beside a backlog
   startup    --version, check, run of one task that does nothing
-
-  queue      send, receive, delete through boto3 and the Rust SDK, beside a null server and moto's
 
   --kingtide PATH   measure this binary instead of building one
   --count N         dispatch: tasks (10000)
   --rounds N        dispatch, queue: rounds (3)
   --peers A,B       dispatch: only these: bare, xargs, parallel, hyperqueue, hyperqueue-files, kingtide
   --samples N       startup: samples of each (40)
+  --seconds N       queue: how long each is measured in a round (5)
+  --backlog N       queue: messages that wait (1000000)
+  --soak N          queue: seconds of 64 clients at once (60)
 ";
 
 /// Measures the area that `args` begin with and writes its page.

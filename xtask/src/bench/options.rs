@@ -13,6 +13,12 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) peers: Vec<Peer>,
     pub(super) samples: usize,
+    /// Of each load in a round.
+    pub(super) seconds: usize,
+    /// Messages.
+    pub(super) backlog: usize,
+    /// Seconds.
+    pub(super) soak: usize,
 }
 
 impl Options {
@@ -23,6 +29,9 @@ impl Options {
             rounds: 3,
             peers: Peer::ALL.to_vec(),
             samples: 40,
+            seconds: 5,
+            backlog: 1_000_000,
+            soak: 60,
         };
         let mut args = args.iter();
         while let Some(name) = args.next() {
@@ -34,6 +43,9 @@ impl Options {
                 }
                 "--count" => options.count = positive(name, value)?,
                 "--rounds" => options.rounds = positive(name, value)?,
+                "--seconds" => options.seconds = positive(name, value)?,
+                "--backlog" => options.backlog = positive(name, value)?,
+                "--soak" => options.soak = positive(name, value)?,
                 "--samples" => options.samples = positive(name, value)?,
                 "--peers" => {
                     options.peers = value.split(',').map(Peer::named).collect::<anyhow::Result<_>>()?;

@@ -214,11 +214,7 @@ fn parallel() -> anyhow::Result<(PathBuf, String)> {
 
 /// An environment with HyperQueue's package, in the user's cache.
 fn hyperqueue() -> anyhow::Result<(PathBuf, String)> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME").context("`HOME` is not set")?).join(".cache"),
-    };
-    let folder = cache.join("kingtide-bench").join(format!("hyperqueue-{HYPERQUEUE}"));
+    let folder = cache()?.join(format!("hyperqueue-{HYPERQUEUE}"));
     let python = folder.join("bin/python3");
     let imports = |python: &Path| output_of(Command::new(python).args(["-c", "import hyperqueue"]));
     if imports(&python).is_err() {
@@ -228,6 +224,15 @@ fn hyperqueue() -> anyhow::Result<(PathBuf, String)> {
         imports(&python)?;
     }
     Ok((python, format!("HyperQueue {HYPERQUEUE} (PyPI)")))
+}
+
+/// Where the peers are kept: in the user's cache.
+pub(super) fn cache() -> anyhow::Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(cache) => PathBuf::from(cache),
+        None => PathBuf::from(std::env::var_os("HOME").context("`HOME` is not set")?).join(".cache"),
+    };
+    Ok(cache.join("kingtide-bench"))
 }
 
 fn first_line_of(program: &str) -> anyhow::Result<String> {

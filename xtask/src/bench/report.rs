@@ -72,7 +72,7 @@ impl Report {
 /// A promise and what became of it.
 pub(super) struct Target {
     pub(super) promise: String,
-    pub(super) at_most: f64,
+    pub(super) bound: Bound,
     pub(super) unit: &'static str,
     /// `None` where something needed for it is missing.
     pub(super) measured: Option<f64>,
@@ -80,14 +80,34 @@ pub(super) struct Target {
     pub(super) disturbed: bool,
 }
 
+/// On which side of a number the measured one should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn holds(self, measured: f64) -> bool {
+        match self {
+            Bound::AtMost(bound) => measured <= bound,
+            Bound::AtLeast(bound) => measured >= bound,
+        }
+    }
+}
+
 impl Target {
     fn row(&self) -> Vec<String> {
         let mut promise = self.promise.clone();
+        let (sign, bound) = match self.bound {
+            Bound::AtMost(bound) => ("≤", bound),
+            Bound::AtLeast(bound) => ("≥", bound),
+        };
         // Writing to a text cannot fail.
-        let _ = write!(promise, " ≤ {}{}", self.at_most, self.unit);
+        let _ = write!(promise, " {sign} {bound}{}", self.unit);
         match self.measured {
             Some(measured) => {
-                let met = match (self.disturbed, measured <= self.at_most) {
+                let met = match (self.disturbed, self.bound.holds(measured)) {
                     (true, _) => "undecided",
                     (false, true) => "yes",
                     (false, false) => "**no**",
@@ -107,7 +127,7 @@ mod tests {
     fn a_target_is_met_missed_or_unknown() {
         let target = |measured| Target {
             promise: "x".to_owned(),
-            at_most: 1.5,
+            bound: Bound::AtMost(1.5),
             unit: " ×",
             measured,
             disturbed: false,
@@ -115,6 +135,11 @@ mod tests {
         assert_eq!(target(Some(1.5)).row(), ["x ≤ 1.5 ×", "1.50 ×", "yes"]);
         assert_eq!(target(Some(1.6)).row()[2], "**no**");
         assert_eq!(target(None).row()[2], "unknown");
+        let least = Target {
+            bound: Bound::AtLeast(1.5),
+            ..target(Some(1.6))
+        };
+        assert_eq!(least.row(), ["x ≥ 1.5 ×", "1.60 ×", "yes"]);
         assert_eq!(
             Target {
                 disturbed: true,

@@ -11,7 +11,7 @@ use super::floors;
 use super::machine;
 use super::options::Options;
 use super::peers::empty_folder;
-use super::report::{Report, Target};
+use super::report::{Bound, Report, Target};
 use super::timing::{Summary, time};
 
 const WARM_UP: usize = 5;
@@ -76,7 +76,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             .iter()
             .map(|(what, summary, at_most)| Target {
                 promise: (*what).to_owned(),
-                at_most: *at_most,
+                bound: Bound::AtMost(*at_most),
                 unit: " ms",
                 measured: Some(summary.median),
                 disturbed: false,

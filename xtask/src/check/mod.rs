@@ -40,7 +40,7 @@ const TOTAL_BUDGET_S: u64 = 60 * 60;
 const SUITES: &[Suite] = &[
     Suite {
         name: "set-up",
-        budget_s: 900,
+        budget_s: 700,
         work: setup::run,
     },
     Suite {

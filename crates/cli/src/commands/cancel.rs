@@ -1,13 +1,14 @@
 //! `cancel`: ends a run, through the runtime that runs it or without one.
 
 use kingtide_core::id::RunId;
+use kingtide_core::project::{Project, Secret};
 use serde_json::json;
 
 use super::run::launch::{self, Launch};
 use crate::args::Cancel;
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, json::line};
-use crate::project::{Checked, Place, job};
+use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
@@ -21,7 +22,12 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
         // Who wants it ended has what he wants.
         return ended(id, &name, &format!("{name} has already {state}"), settings);
     }
-    let project = Checked::read(&place)?.usable(settings)?;
+    // The one who works on it needs nothing of the file.
+    if launch::cancel_there(&place, id)? {
+        return ended(id, &name, &format!("{name} is cancelled"), settings);
+    }
+    let project = Checked::read(&place, Needs::Nothing)?.usable(settings)?;
+    let project = without_needs(project, &place);
     let job = job(&project, &job_name)?;
     let launch = Launch {
         settings,
@@ -31,8 +37,22 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
         workers: None,
         is_detached: false,
     };
-    launch::cancel(&launch, id)?;
+    launch::cancel_here(&launch, id)?;
     ended(id, &name, &format!("{name} is cancelled"), settings)
+}
+
+/// Nothing is started, so nothing is made ready for it: no environment, and no secret that is not there.
+fn without_needs(mut project: Project, place: &Place) -> Project {
+    let is_there = |secret: &Secret| match &secret.file {
+        Some(file) => place.folder.join(file).is_file(),
+        None => std::env::var_os(&secret.name).is_some(),
+    };
+    for job in project.jobs.values_mut() {
+        job.python = None;
+        // The others still hide in what runs on and is logged until it ends.
+        job.secrets.retain(is_there);
+    }
+    project
 }
 
 fn ended(id: RunId, name: &str, words: &str, settings: &Settings) -> Outcome {

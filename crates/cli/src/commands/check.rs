@@ -8,12 +8,12 @@ use serde_json::json;
 use super::run::messages::{Messages, Wish};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, findings, json::line};
-use crate::project::{self, Checked, Place};
+use crate::project::{self, Checked, Needs, Place};
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
-    let mut checked = Checked::read(&place)?;
+    let mut checked = Checked::read(&place, Needs::All)?;
     let mut tasks = 0;
     for job in checked.understood.jobs.values() {
         // A file that is not there was missed already.
@@ -43,7 +43,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let tally = project::tally(&checked.findings);
     if settings.quiet {
     } else if exit == Exit::Findings {
-        output::say(&format!("{} {tally} in {}", settings.err.red("✗"), checked.name));
+        output::say(&format!("{} {tally}{}", settings.err.red("✗"), checked.within()));
     } else if let Some(project) = &checked.project {
         let jobs = output::text::plural(project.jobs.len() as u64, "job");
         let tasks = output::text::plural(tasks, "message");

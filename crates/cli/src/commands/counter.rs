@@ -16,7 +16,7 @@ use super::run::launch;
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::output::text::now;
-use crate::project::{Checked, Place};
+use crate::project::{Checked, Needs, Place};
 use crate::settings::Settings;
 
 /// A project, asked about its queues.
@@ -35,7 +35,7 @@ impl Counter {
 
     /// The project, to change something of it: its file must be sound.
     pub(crate) fn project(&self, settings: &Settings) -> Outcome<Project> {
-        Checked::read(&self.place)?.usable(settings)
+        Checked::read(&self.place, Needs::All)?.usable(settings)
     }
 
     pub(crate) fn check_writable(&self) -> Outcome<()> {

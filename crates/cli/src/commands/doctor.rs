@@ -13,7 +13,7 @@ use crate::exit::{Exit, Outcome};
 use crate::output::json::line;
 use crate::output::text::bytes;
 use crate::output::{self, style::Style};
-use crate::project::{Checked, Place, tally};
+use crate::project::{Checked, Needs, Place, tally};
 use crate::settings::Settings;
 
 /// How well something stands.
@@ -139,7 +139,7 @@ fn of_project(place: &Place) -> Vec<Point> {
     let shown = place.file.display();
     let has = |tally: String| format!("{shown} has {tally}");
     let see = "`kingtide check` shows them";
-    let project = match Checked::read(place) {
+    let project = match Checked::read(place, Needs::All) {
         Ok(checked) if checked.findings.has_errors() => Point::bad("project", has(tally(&checked.findings)), see),
         Ok(checked) if !checked.findings.0.is_empty() => Point::fair("project", has(tally(&checked.findings)), see),
         Ok(_) => Point::good("project", shown.to_string()),

@@ -3,16 +3,16 @@
 use super::run::launch::{self, Launch};
 use crate::args::Retry;
 use crate::exit::Outcome;
-use crate::project::{Checked, Place, job};
+use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
-    let project = Checked::read(&place)?.usable(settings)?;
     let run = {
         let database = place.database()?;
         retry.run.find(&database.snapshot()?)?
     };
+    let project = Checked::read(&place, Needs::Job(&run.job))?.usable(settings)?;
     let job = job(&project, &run.job)?;
     launch::again(
         &Launch {

@@ -14,13 +14,13 @@ use crate::output::plain::Failures;
 use crate::output::style::Style;
 use crate::output::text::plural;
 use crate::output::{json, say};
-use crate::project::{Checked, Place};
+use crate::project::{Checked, Needs, Place};
 use crate::settings::Settings;
 
 pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
     let doors = up.doors()?;
     let place = Place::find(settings)?;
-    let project = Checked::read(&place)?.usable(settings)?;
+    let project = Checked::read(&place, Needs::All)?.usable(settings)?;
     let mut runtime = open(&place)?;
     let mut teller = Teller {
         failures: Failures::new(settings.err),

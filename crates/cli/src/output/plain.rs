@@ -107,6 +107,7 @@ impl Failures {
             text.push_str(&format!(" in attempt {}", failure.attempt));
         }
         match failure.retry_in {
+            Some(Duration::ZERO) if is_again => text.push_str(", tried again at once"),
             Some(delay) if is_again => text.push_str(&format!(", tried again in {}", duration(delay))),
             // Released, lost or put back: no failure of its own.
             None if is_again => {

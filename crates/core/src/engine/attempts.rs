@@ -305,7 +305,7 @@ impl Engine {
                     attempt,
                     reason: verdict.reason.clone().unwrap_or_default(),
                     tail: exit.map(|exit| exit.tail.clone()).unwrap_or_default(),
-                    retry_in: waits.then_some(verdict.delay),
+                    retry_in: (waits && !verdict.outcome.is_free()).then_some(verdict.delay),
                     state,
                 }));
             }

@@ -385,6 +385,7 @@ pub struct Failure {
     pub attempt: AttemptId,
     pub reason: String,
     pub tail: String,
+    /// `None` also of one that is back in the queue at no cost: released, lost or put back.
     pub retry_in: Option<Duration>,
     /// The task's new state.
     pub state: TaskState,

@@ -106,3 +106,10 @@ impl TaskState {
         }
     }
 }
+
+impl Outcome {
+    /// Whether it was no failure of the program's own: its task is back in the queue, or ended with its run.
+    pub fn is_free(self) -> bool {
+        matches!(self, Outcome::Released | Outcome::Lost | Outcome::Stopped)
+    }
+}

@@ -26,8 +26,9 @@ use crate::wire::StopReason;
 
 /// What went wrong, should the keeper itself have failed.
 const CRASH: &str = "keeper.crash";
-/// How long a keeper that was started waits for its first runtime.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a keeper that was started waits for its first runtime, which speaks at once unless it was killed meanwhile; one that comes
+/// later starts another.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Opens everything and says that it is ready.

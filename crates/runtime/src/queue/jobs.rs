@@ -229,13 +229,29 @@ impl Queues<'_> {
         Ok(posted as u64)
     }
 
-    /// In consumer mode: a run that was cancelled is not received any more. Its dead letters stay.
+    /// In consumer mode: what waits of a run that was cancelled is not received any more. What somebody holds stays his until
+    /// he is done with it or gone, and its dead letters stay.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) fn withdraw(&mut self, job: &str, run: RunId) -> Result<(), StoreError> {
-        let sql = "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE name = ?2)";
+        let sql = "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE name = ?2)
+                   AND EXISTS (SELECT 1 FROM task
+                               WHERE task.run = letter.run AND task.seq = letter.seq AND task.state <> 'leased')";
         self.rows.prepare_cached(sql)?.execute(params![run.0, job])?;
+        self.durable = true;
+        Ok(())
+    }
+
+    /// In consumer mode: a task that was cancelled is not received again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn discard(&mut self, job: &str, task: TaskId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM letter WHERE run = ?1 AND seq = ?2 AND box IN (SELECT box FROM queue WHERE name = ?3)";
+        self.rows
+            .prepare_cached(sql)?
+            .execute(params![task.run.0, task.seq, job])?;
         self.durable = true;
         Ok(())
     }

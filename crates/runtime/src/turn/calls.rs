@@ -256,6 +256,11 @@ impl Calls {
                         queues.bury(&job, row.task, row.reason.as_deref().unwrap_or("failed"))?;
                     }
                 }
+                Change::Task(row) if row.state == TaskState::Cancelled => {
+                    if let Some((job, Host::Outside)) = run(row.task.run) {
+                        queues.discard(&job, row.task)?;
+                    }
+                }
                 Change::CancelWaiting { run: id, .. } => {
                     if let Some((job, Host::Outside)) = run(*id) {
                         queues.withdraw(&job, *id)?;

@@ -265,7 +265,10 @@ fn apply(
 /// Whether something follows from it for a queue.
 fn is_of_queues(change: &Change) -> bool {
     match change {
-        Change::Task(row) => matches!(row.state, TaskState::Failed | TaskState::Rejected),
+        Change::Task(row) => matches!(
+            row.state,
+            TaskState::Failed | TaskState::Rejected | TaskState::Cancelled
+        ),
         Change::CancelWaiting { .. } => true,
         _ => false,
     }

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use kingtide_core::engine::event::Host;
 
 use super::{Turn, region};
@@ -19,6 +21,9 @@ use crate::runtime::{Doors, RunError};
 use crate::sqs::service::{Policy, Queues};
 use crate::sqs::{self, Call};
 use crate::web::{Pages, Site};
+
+/// How long answers that are on their way may take when the runtime leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What listens, for as long as it is held.
 #[derive(Default)]
@@ -118,7 +123,11 @@ impl Turn<'_> {
         if self.doors.endpoints.take().is_some() {
             Endpoints::remove(self.layout.root());
         }
-        self.doors.listeners.clear();
+        let listeners = std::mem::take(&mut self.doors.listeners);
+        if let Ok(tokio) = containers::tokio() {
+            let farewells = listeners.into_iter().map(|listener| listener.close(FAREWELL));
+            tokio.block_on(join_all(farewells));
+        }
     }
 
     fn listen(&mut self, listener: TcpListener, hosts: Hosts, policy: Policy) -> Result<SocketAddr, RunError> {

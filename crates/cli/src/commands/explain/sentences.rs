@@ -192,9 +192,11 @@ fn past_of_run(facts: &OfRun, said: &mut Vec<String>) {
         }
     }
     if facts.run.counts.skipped > 0 {
+        let skipped = facts.run.counts.skipped;
+        let fail = if skipped == 1 { "fails" } else { "fail" };
         said.push(format!(
-            "{} had nothing to do, and fail no run.",
-            capital(&tasks(facts.run.counts.skipped))
+            "{} had nothing to do, and {fail} no run.",
+            capital(&tasks(skipped))
         ));
     }
 }

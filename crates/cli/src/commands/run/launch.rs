@@ -167,12 +167,14 @@ fn nothing(old: &Run) -> Run {
     }
 }
 
-/// Ends a run: through the runtime that works on it, or without one.
-pub(crate) fn cancel(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
-    let asked = control::cancel(launch.place.layout().root(), run).map_err(Failure::from)?;
-    if asked.is_some() {
-        return Ok(());
-    }
+/// Has a run ended by the runtime that works on it; whether there is one.
+pub(crate) fn cancel_there(place: &Place, run: RunId) -> Outcome<bool> {
+    let asked = control::cancel(place.layout().root(), run).map_err(Failure::from)?;
+    Ok(asked.is_some())
+}
+
+/// Ends a run that nobody works on.
+pub(crate) fn cancel_here(launch: &Launch<'_>, run: RunId) -> Outcome<()> {
     let mut runtime = open(launch.place)?;
     runtime
         .cancel(

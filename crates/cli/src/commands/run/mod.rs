@@ -13,12 +13,12 @@ use self::launch::Launch;
 use self::messages::{Messages, Wish};
 use crate::args::Run;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::project::{Checked, Place, job};
+use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
-    let checked = Checked::read(&place)?;
+    let checked = Checked::read(&place, Needs::Job(&run.job))?;
     let (name, source) = (checked.name.clone(), checked.source.clone());
     let project = checked.usable(settings)?;
     let job = job(&project, &run.job)?;

@@ -16,7 +16,7 @@ use crate::args::{Cargo, Send};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::text::{count, duration, plural};
 use crate::output::{self, json};
-use crate::project::{Checked, job, print_findings};
+use crate::project::{Checked, Needs, job, print_findings};
 use crate::select::Pair;
 use crate::settings::Settings;
 
@@ -28,7 +28,7 @@ const ROUND: usize = 100;
 
 pub(crate) fn run(send: &Send, settings: &Settings) -> Outcome {
     let counter = Counter::open(settings)?;
-    let checked = Checked::read(&counter.place)?;
+    let checked = Checked::read(&counter.place, Needs::Job(&send.job))?;
     let (name, source) = (checked.name.clone(), checked.source.clone());
     let project = checked.usable(settings)?;
     let job = job(&project, &send.job)?;
