@@ -14,9 +14,8 @@ use crate::sqs::operation::{Answer, Caller, Operation};
 use crate::store::LeaseError;
 use crate::turn;
 
-/// What one call of [`Asker::ask`] may carry, in bytes of bodies and in operations: one transaction takes it in without holding up others.
+/// Bytes of bodies that one call of [`Asker::ask`] may carry: one transaction takes them in without holding up others.
 pub const ROUND_BYTES: usize = 4 * 1024 * 1024;
-pub const ROUND_OPERATIONS: usize = 512;
 
 /// Between the moment in which a runtime takes the lease and that in which it listens; nothing tells that it does.
 const SETTLING: Duration = Duration::from_millis(100);
