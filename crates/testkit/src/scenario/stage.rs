@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kingtide_core::engine::event::{Collected, Event, Exit, Host, OpenRun, Output, Pool, Start, Stop, Usage};
+use kingtide_core::engine::event::{Collected, Event, Exit, Host, Output, Pool, Start, Stop, Usage};
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::engine::{Effect, Engine, Step};
 use kingtide_core::id::{AttemptId, RunId};
@@ -152,19 +152,8 @@ impl Stage {
 
     /// A runtime takes the run up, and finds the keeper.
     fn open(&mut self) {
-        let (leased, unpublished) = self.store.active();
-        let open = OpenRun {
-            run: RUN,
-            job: self.job.clone(),
-            host: Host::Keeper,
-            ready: true,
-            idle: None,
-            workers: None,
-            deadline: self.job.max_duration.map(|most| BEGAN + most),
-            counts: self.store.counts,
-            leased,
-            unpublished,
-        };
+        let deadline = self.job.max_duration.map(|most| BEGAN + most);
+        let open = self.store.open_run(&self.job, deadline);
         self.engine = Some(Engine::new(SEED, self.machine));
         self.apply(vec![Event::RunOpened(Box::new(open))]);
         let is_same = self.keeper.is_some();

@@ -8,7 +8,7 @@ mod job;
 mod keeper;
 pub(crate) mod store;
 
-use kingtide_core::engine::event::{Collected, Event, Exit, Host, OpenRun, Output};
+use kingtide_core::engine::event::{Collected, Event, Exit, Host, Output};
 use kingtide_core::engine::packing::Capacity;
 use kingtide_core::engine::{Effect, Engine, Step};
 use kingtide_core::id::{AttemptId, RunId};
@@ -203,19 +203,7 @@ impl World {
 
     fn restart_runtime(&mut self) {
         let mut engine = Engine::new(self.random.u64(..), self.capacity);
-        let (leased, unpublished) = self.store.active();
-        let open = OpenRun {
-            run: RUN,
-            job: self.job.clone(),
-            host: Host::Keeper,
-            ready: true,
-            idle: None,
-            workers: None,
-            deadline: None,
-            counts: self.store.counts,
-            leased,
-            unpublished,
-        };
+        let open = self.store.open_run(&self.job, None);
         let step = engine
             .apply(self.now, Event::RunOpened(Box::new(open)))
             .expect("a run is opened");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kingtide_core::engine::event::{
-    Change, Counts, Delivery, Leased, Ledger, Outcome, Receive, Received, RunState, TaskRow, TaskState,
+    Change, Counts, Delivery, Host, Leased, Ledger, OpenRun, Outcome, Receive, Received, RunState, TaskRow, TaskState,
 };
 use kingtide_core::engine::retry::MAX_LOSSES;
 use kingtide_core::id::{AttemptId, RunId, TaskId};
@@ -142,7 +142,7 @@ impl Store {
         }
     }
 
-    pub(crate) fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
+    fn active(&self) -> (Vec<Leased>, Vec<(AttemptId, String)>) {
         let attempt = |row: &TaskRow| row.task.attempt(row.attempt);
         let leased = self.rows.values().filter(|row| row.state == TaskState::Leased);
         let unpublished = self
@@ -158,6 +158,23 @@ impl Store {
                 .collect(),
             unpublished.collect(),
         )
+    }
+
+    /// The run as a runtime finds it.
+    pub(crate) fn open_run(&self, job: &Job, deadline: Option<Timestamp>) -> OpenRun {
+        let (leased, unpublished) = self.active();
+        OpenRun {
+            run: self.run,
+            job: job.clone(),
+            host: Host::Keeper,
+            ready: true,
+            idle: None,
+            workers: None,
+            deadline,
+            counts: self.counts,
+            leased,
+            unpublished,
+        }
     }
 
     /// An attempt starts, for the first and only time.
