@@ -21,7 +21,7 @@ use crate::containers::Containers;
 use crate::inbox::Inbound;
 use crate::keys::Keys;
 use crate::layout::Layout;
-use crate::notice::{Failure, Notice};
+use crate::notice::{ConsumerFailure, Failure, Notice};
 use crate::progress::Gauge;
 use crate::surroundings::Prepared;
 use crate::{keeper, runtime};
@@ -106,13 +106,13 @@ impl Actuators {
                     reason,
                     tail,
                     next_in,
-                } => observe(Notice::Consumer {
+                } => observe(Notice::Consumer(ConsumerFailure {
                     job,
                     instance,
                     reason,
                     tail,
                     next_in,
-                }),
+                })),
                 Effect::Withdraw { pool } => requests.push(Request::Withdraw {
                     pool: Some(keeper::pool(pool)),
                 }),

@@ -34,15 +34,7 @@ pub enum Notice {
         counts: Counts,
     },
     /// An instance of a consumer that did not end well.
-    Consumer {
-        job: String,
-        instance: InstanceId,
-        reason: String,
-        /// The last lines of its log.
-        tail: String,
-        /// When another may start.
-        next_in: Duration,
-    },
+    Consumer(ConsumerFailure),
     /// A sentence about the runtime itself: paused for a full disk, draining after Ctrl-C, taken over.
     Said(String),
 }
@@ -92,4 +84,16 @@ pub struct Failure {
     pub retry_in: Option<Duration>,
     /// What the task is now.
     pub state: TaskState,
+}
+
+/// An instance of a consumer that did not end well.
+#[derive(Clone, Debug)]
+pub struct ConsumerFailure {
+    pub job: String,
+    pub instance: InstanceId,
+    pub reason: String,
+    /// The last lines of its log.
+    pub tail: String,
+    /// When another may start.
+    pub next_in: Duration,
 }

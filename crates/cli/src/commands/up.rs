@@ -77,13 +77,7 @@ impl Teller {
             Notice::Opened { name, total, .. } => Some(format!("{name}: {}", plural(total, "task"))),
             Notice::Failed(failure) => self.failures.tell(&failure.job, &failure),
             Notice::Said(text) => Some(text),
-            Notice::Consumer {
-                job,
-                instance,
-                reason,
-                tail,
-                next_in,
-            } => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
+            Notice::Consumer(failure) => Some(self.failures.tell_consumer(&failure)),
             Notice::Ended {
                 name,
                 state,

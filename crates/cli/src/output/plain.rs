@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use kingtide_core::engine::event::TaskState;
-use kingtide_core::id::InstanceId;
 use kingtide_core::time::Timestamp;
-use kingtide_runtime::notice::{Failure, Progress};
+use kingtide_runtime::notice::{ConsumerFailure, Failure, Progress};
 
 use super::live::{percent, running};
 use super::style::Style;
@@ -136,21 +135,16 @@ impl Failures {
     }
 
     /// What to print of a consumer's instance that did not end well.
-    pub(crate) fn tell_consumer(
-        &self,
-        job: &str,
-        instance: InstanceId,
-        reason: &str,
-        tail: &str,
-        next_in: Duration,
-    ) -> String {
+    pub(crate) fn tell_consumer(&self, failure: &ConsumerFailure) -> String {
         let mark = self.style.yellow("consumer");
         let mut text = format!(
-            "{mark} {instance} of {job}: {}, another in {}",
-            tame(reason),
-            duration(next_in)
+            "{mark} {} of {}: {}, another in {}",
+            failure.instance,
+            failure.job,
+            tame(&failure.reason),
+            duration(failure.next_in)
         );
-        self.push_tail(&mut text, tail);
+        self.push_tail(&mut text, &failure.tail);
         text
     }
 

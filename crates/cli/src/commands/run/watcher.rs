@@ -42,16 +42,7 @@ impl Watcher {
         let text = match (&mut self.face, notice) {
             (Face::Silent, _) | (_, Notice::Ready(_) | Notice::Opened { .. } | Notice::Ended { .. }) => None,
             (_, Notice::Failed(failure)) => self.failures.tell(&self.job, &failure),
-            (
-                _,
-                Notice::Consumer {
-                    job,
-                    instance,
-                    reason,
-                    tail,
-                    next_in,
-                },
-            ) => Some(self.failures.tell_consumer(&job, instance, &reason, &tail, next_in)),
+            (_, Notice::Consumer(failure)) => Some(self.failures.tell_consumer(&failure)),
             (_, Notice::Said(text)) => Some(format!("{}: {text}", self.title)),
             (Face::Live(live), Notice::Progress(progress)) => {
                 live.progress(progress);
