@@ -59,13 +59,7 @@ impl Queues<'_> {
     fn find_next_due(&mut self, waited_for: &[String]) -> Result<Option<Timestamp>, Refusal> {
         let mut next: Option<i64> = self.next_move()?;
         let mut sooner = |at: Option<i64>| next = next.into_iter().chain(at).min();
-        let sql = "SELECT id FROM box INDEXED BY box_discarded WHERE discarded = 1 LIMIT 1";
-        let discarded: Option<i64> = self
-            .rows
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        sooner(discarded.map(|_| self.now.0));
+        sooner(self.discarded()?.map(|_| self.now.0));
         for queue in self.task_queues()? {
             sooner(self.next_shown(&queue)?);
             let has_visible = self.box_counts(queue.holding)?.visible > 0;
@@ -98,15 +92,16 @@ impl Queues<'_> {
             .query_row([queue.holding], |row| row.get(0))?)
     }
 
+    /// A box whose messages are to go.
+    fn discarded(&self) -> Result<Option<i64>, Refusal> {
+        let sql = "SELECT id FROM box INDEXED BY box_discarded WHERE discarded = 1 LIMIT 1";
+        let mut statement = self.rows.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| row.get(0)).optional()?)
+    }
+
     /// Purged messages, and those of deleted queues.
     fn clear_discarded(&mut self) -> Result<(), Refusal> {
-        let sql = "SELECT id FROM box INDEXED BY box_discarded WHERE discarded = 1 LIMIT 1";
-        let discarded: Option<i64> = self
-            .rows
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        let Some(discarded) = discarded else {
+        let Some(discarded) = self.discarded()? else {
             return Ok(());
         };
         let mut left = PIECE;

@@ -49,6 +49,17 @@ pub(super) struct Answers {
     told: Vec<(Call, Result<Answer, Fault>)>,
 }
 
+impl Answers {
+    fn tell(&mut self, call: Call, outcome: Result<Answer, Fault>) {
+        self.told.push((call, outcome));
+    }
+}
+
+/// What a receive is answered that found nothing.
+fn nothing() -> Result<Answer, Fault> {
+    Ok(Answer::Received(Vec::new()))
+}
+
 /// What the rest of the turn must know.
 #[derive(Default)]
 pub(super) struct Heard {
@@ -104,6 +115,12 @@ impl Calls {
             || self.next_wakeup().is_some_and(|at| at <= now)
     }
 
+    /// The queues that somebody waits at, each once.
+    fn waited_for(&self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.waiting.iter().map(|waiting| &waiting.queue).collect();
+        names.into_iter().cloned().collect()
+    }
+
     pub(super) fn next_wakeup(&self) -> Option<Timestamp> {
         let patience = self.waiting.iter().map(|waiting| waiting.until);
         patience.chain(self.next_due).min()
@@ -117,7 +134,9 @@ impl Calls {
         jobs: &BTreeMap<String, Job>,
         answers: &mut Answers,
     ) -> Result<Vec<Note>, StoreError> {
-        let mut waited_for: BTreeSet<String> = self.waiting.iter().map(|waiting| waiting.queue.clone()).collect();
+        let waited_for = self.waited_for();
+        let leaving = &self.leaving;
+        let is_leaving = |call: &Call| caller(call).is_some_and(|instance| leaving.contains(&instance));
         let mut queues = Queues::open(batch.rows(), &mut self.desk, now, jobs);
         if !self.is_open {
             queues.ensure_job_queues()?;
@@ -125,60 +144,49 @@ impl Calls {
         for instance in &self.reclaim {
             queues.release_holder(&keys::access_key(*instance))?;
         }
-        let names: Vec<String> = waited_for.iter().cloned().collect();
-        queues.due(&names)?;
+        queues.due(&waited_for)?;
         let mut notes = queues.take_notes();
         for call in std::mem::take(&mut self.arrived) {
-            let is_leaving = caller(&call).is_some_and(|instance| self.leaving.contains(&instance));
-            if is_leaving && matches!(call.operation, Operation::ReceiveMessage(_)) {
-                answers.told.push((call, Ok(Answer::Received(Vec::new()))));
+            if is_leaving(&call) && matches!(call.operation, Operation::ReceiveMessage(_)) {
+                answers.tell(call, nothing());
                 continue;
             }
             match queues.perform(&call.caller, &call.operation)? {
-                Ok(Outcome::Answer(answer)) => answers.told.push((call, Ok(answer))),
-                Ok(Outcome::Empty { queue, until }) => {
-                    waited_for.insert(queue.clone());
-                    self.waiting.push(Waiting { call, queue, until });
-                }
-                Err(fault) => answers.told.push((call, Err(fault))),
+                Ok(Outcome::Answer(answer)) => answers.tell(call, Ok(answer)),
+                Ok(Outcome::Empty { queue, until }) => self.waiting.push(Waiting { call, queue, until }),
+                Err(fault) => answers.tell(call, Err(fault)),
             }
         }
         notes.extend(queues.take_notes());
         // Whoever waits at a queue where something has become visible is served, the one who has waited longest first.
-        let mut visible: BTreeSet<String> = BTreeSet::new();
-        for note in &notes {
-            if let Note::Visible { queue } = note {
-                visible.insert(queue.clone());
-            }
-        }
+        let visible: BTreeSet<String> = notes
+            .iter()
+            .filter_map(|note| match note {
+                Note::Visible { queue } => Some(queue.clone()),
+                _ => None,
+            })
+            .collect();
         let mut still = Vec::with_capacity(self.waiting.len());
         for waiting in std::mem::take(&mut self.waiting) {
             // Its caller has hung up: nothing is handed to nobody.
             if waiting.call.reply.is_closed() {
                 continue;
             }
-            let is_leaving = caller(&waiting.call).is_some_and(|instance| self.leaving.contains(&instance));
-            if is_leaving {
-                answers.told.push((waiting.call, Ok(Answer::Received(Vec::new()))));
-                continue;
-            }
-            if visible.contains(&waiting.queue) {
-                match queues.perform(&waiting.call.caller, &waiting.call.operation)? {
-                    Ok(Outcome::Empty { .. }) => {}
-                    Ok(Outcome::Answer(answer)) => {
-                        answers.told.push((waiting.call, Ok(answer)));
-                        continue;
-                    }
-                    Err(fault) => {
-                        answers.told.push((waiting.call, Err(fault)));
-                        continue;
-                    }
+            let outcome = match visible.contains(&waiting.queue) && !is_leaving(&waiting.call) {
+                true => queues.perform(&waiting.call.caller, &waiting.call.operation)?,
+                false => Ok(Outcome::Empty {
+                    queue: waiting.queue.clone(),
+                    until: waiting.until,
+                }),
+            };
+            match outcome {
+                Ok(Outcome::Answer(answer)) => answers.tell(waiting.call, Ok(answer)),
+                Err(fault) => answers.tell(waiting.call, Err(fault)),
+                Ok(Outcome::Empty { .. }) if waiting.until <= now || is_leaving(&waiting.call) => {
+                    answers.tell(waiting.call, nothing());
                 }
-            }
-            if waiting.until <= now {
-                answers.told.push((waiting.call, Ok(Answer::Received(Vec::new()))));
-            } else {
-                still.push(waiting);
+                // From the first on it is waited so long, and no longer.
+                Ok(Outcome::Empty { .. }) => still.push(waiting),
             }
         }
         self.waiting = still;
@@ -299,12 +307,10 @@ impl Calls {
         now: Timestamp,
         project: &Project,
     ) -> Result<Vec<Event>, StoreError> {
-        let mut waited_for: Vec<String> = self.waiting.iter().map(|waiting| waiting.queue.clone()).collect();
+        let mut waited_for = self.waited_for();
         let consumers = project.jobs.values().filter(|job| job.mode == Mode::Consumer);
         let consumers: Vec<&str> = consumers.map(|job| job.name.as_str()).collect();
         waited_for.extend(consumers.iter().map(|name| (*name).to_owned()));
-        waited_for.sort_unstable();
-        waited_for.dedup();
         let mut queues = Queues::open(batch.rows(), &mut self.desk, now, &project.jobs);
         let mut events = Vec::new();
         for name in consumers {
@@ -349,7 +355,7 @@ impl Calls {
     /// The loop ends: receives that wait are answered with nothing.
     pub(super) fn close(&mut self) {
         for waiting in std::mem::take(&mut self.waiting) {
-            let _ = waiting.call.reply.send(Ok(Answer::Received(Vec::new())));
+            let _ = waiting.call.reply.send(nothing());
         }
     }
 }
