@@ -42,7 +42,7 @@ pub struct ExecuteOptions {
 }
 
 /// Where a runtime listens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Doors {
     /// The queues, as Amazon SQS; port 0 takes any.
     pub sqs: SocketAddr,
@@ -50,6 +50,17 @@ pub struct Doors {
     pub web: Option<SocketAddr>,
     /// An access key id and its secret that callers must sign with; on loopback addresses nobody must where there is none.
     pub access_key: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for Doors {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doors")
+            .field("sqs", &self.sqs)
+            .field("web", &self.web)
+            .field("access_key", &self.access_key.as_ref().map(|(id, _)| id))
+            .finish()
+    }
 }
 
 impl Doors {
