@@ -120,10 +120,9 @@ pub struct Queue<'a> {
 /// The account that is in every queue's URL and ARN here.
 pub const ACCOUNT: &str = "000000000000";
 
-impl Queue<'_> {
-    pub fn url(&self) -> String {
-        format!("{}/{ACCOUNT}/{}", self.endpoint, self.name)
-    }
+/// The URL of a queue at an endpoint (`http://127.0.0.1:9324`).
+pub fn queue_url(endpoint: &str, queue: &str) -> String {
+    format!("{endpoint}/{ACCOUNT}/{queue}")
 }
 
 /// How an instance of a consumer is started: its program reads the queue itself. `{queue_url}` and `{queue_name}` are filled in
@@ -136,7 +135,7 @@ pub fn consumer(
     inherits: impl Fn(&str) -> bool,
 ) -> Result<Invocation, MissingParameter> {
     let missing = |name| MissingParameter { name };
-    let url = queue.url();
+    let url = queue_url(queue.endpoint, queue.name);
     let mut message = Message(serde_json::Map::new());
     for (name, value) in [("queue_url", url.as_str()), ("queue_name", queue.name)] {
         message.0.insert(name.to_owned(), value.into());

@@ -67,6 +67,16 @@ impl Endpoints {
     }
 }
 
+/// The region in ARNs: that of the environment, as every SDK reads it.
+pub fn region() -> String {
+    let mut named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    named
+        .find(|region| !region.is_empty())
+        .unwrap_or_else(|| "us-east-1".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

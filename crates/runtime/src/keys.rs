@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use kingtide_core::id::InstanceId;
 use sha2::{Digest, Sha256};
+
+use crate::{hex, random};
 
 const FILE: &str = "key";
 const BYTES: usize = 32;
@@ -40,7 +42,7 @@ impl Keys {
         let mut hash = Sha256::new();
         hash.update(self.project);
         hash.update(instance.0.to_le_bytes());
-        let secret: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = hex::encode(&hash.finalize());
         (access_key(instance), secret)
     }
 
@@ -81,18 +83,17 @@ pub(crate) fn instance(access_key: &str) -> Option<InstanceId> {
 }
 
 fn project_key(path: &Path) -> io::Result<[u8; BYTES]> {
-    let mut key = [0; BYTES];
     match std::fs::read(path) {
-        Ok(bytes) if bytes.len() == BYTES => {
-            key.copy_from_slice(&bytes);
-            return Ok(key);
+        Ok(bytes) => {
+            if let Ok(key) = bytes.try_into() {
+                return Ok(key);
+            }
+            // Cut off when the disk was full: instances that lived by it are gone or will be refused.
         }
-        // Cut off when the disk was full: instances that lived by it are gone or will be refused.
-        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let key = random::bytes()?;
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

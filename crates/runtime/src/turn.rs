@@ -12,7 +12,6 @@ mod hosts;
 mod opening;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -31,6 +30,7 @@ use self::opening::Preparation;
 use crate::actuators::Actuators;
 use crate::containers::Containers;
 use crate::control::{self, Wish};
+use crate::endpoints;
 use crate::inbox::{self, Inbound};
 use crate::keys::Keys;
 use crate::layout::Layout;
@@ -40,7 +40,7 @@ use crate::runtime::{Doors, ExecuteOptions, RunError, Runtime, now};
 use crate::samples::Samples;
 use crate::store::{Store, StoreError};
 use crate::surroundings::Inheritance;
-use crate::{chores, docker, signals};
+use crate::{chores, docker, hex, random, signals};
 
 /// What the loop is to do.
 pub(crate) struct Errand<'a> {
@@ -182,7 +182,7 @@ fn work_off_once(
             sender.clone(),
         ),
         preparations: BTreeMap::new(),
-        calls: Calls::new(seed(), &region()),
+        calls: Calls::new(seed(), &endpoints::region()),
         layout,
         store: &mut runtime.store,
         project: errand.project,
@@ -361,26 +361,15 @@ impl Turn<'_> {
 
 /// What message ids and jitter are drawn from: two runtimes of a project never draw the same.
 fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    match std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)) {
-        Ok(()) => u64::from_le_bytes(bytes),
+    match random::bytes() {
+        Ok(bytes) => u64::from_le_bytes(bytes),
         Err(_) => u64::from(std::process::id()) ^ now().0 as u64,
     }
-}
-
-/// The region in ARNs: that of the environment, as every SDK reads it.
-fn region() -> String {
-    let mut named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok());
-    named
-        .find(|region| !region.is_empty())
-        .unwrap_or_else(|| "us-east-1".to_owned())
 }
 
 /// What containers of this project are marked with: another's for no other folder.
 fn project_id(layout: &Layout) -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(layout.project().as_os_str().as_encoded_bytes());
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash[..8])
 }

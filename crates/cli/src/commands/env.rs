@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kingtide_runtime::endpoints::{Endpoints, SQS_PORT};
+use kingtide_core::contract;
+use kingtide_runtime::endpoints::{self, Endpoints, SQS_PORT};
 use serde_json::{Value, json};
 
 use super::counter::{Counter, url};
@@ -12,9 +13,6 @@ use crate::exit::{Exit, Outcome};
 use crate::output::{self, json};
 use crate::settings::Settings;
 
-/// Whose queues they are: SQS has an account in every URL.
-pub(crate) const ACCOUNT: &str = "000000000000";
-const REGION: &str = "us-east-1";
 /// Any will do on loopback; these say where they come from.
 const ANYBODY: &str = "kingtide";
 /// What would lead SDKs elsewhere although the other variables are set.
@@ -63,12 +61,12 @@ pub(crate) fn endpoint(listens: Option<&Endpoints>) -> String {
 
 /// The URL of a queue.
 pub(crate) fn queue_url(listens: Option<&Endpoints>, queue: &str) -> String {
-    format!("{}/{ACCOUNT}/{queue}", endpoint(listens))
+    contract::queue_url(&endpoint(listens), queue)
 }
 
 /// Names and values; `None` is the secret that callers sign with.
 fn variables(counter: &Counter, listens: Option<&Endpoints>) -> Vec<(String, Option<String>)> {
-    let region = listens.map_or_else(own_region, |endpoints| endpoints.region.clone());
+    let region = listens.map_or_else(endpoints::region, |endpoints| endpoints.region.clone());
     let access_key = listens.and_then(|endpoints| endpoints.access_key.clone());
     let secret = access_key.is_none().then(|| ANYBODY.to_owned());
     let mut variables = vec![
@@ -101,15 +99,6 @@ fn variables(counter: &Counter, listens: Option<&Endpoints>) -> Vec<(String, Opt
         add(format!("QUEUE_URL_{name}"), queue_url(listens, job));
     }
     variables
-}
-
-/// That of this environment, as SDKs read it.
-fn own_region() -> String {
-    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .iter()
-        .filter_map(|name| std::env::var(name).ok());
-    let mut named = named.filter(|region| !region.is_empty());
-    named.next().unwrap_or_else(|| REGION.to_owned())
 }
 
 /// As a shell takes it.

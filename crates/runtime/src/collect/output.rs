@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::publish::sync_folder;
+use crate::hex;
 
 /// The list of what is in an output, written last.
 pub const MANIFEST: &str = "manifest.json";
@@ -257,10 +258,7 @@ fn digest(file: &mut File, buffer: &mut [u8]) -> io::Result<(u64, String)> {
         hash.update(&buffer[..read]);
         bytes += read as u64;
     }
-    Ok((
-        bytes,
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-    ))
+    Ok((bytes, hex::encode(&hash.finalize())))
 }
 
 /// The files are on disk before the folders that name them, and all of it before the manifest.

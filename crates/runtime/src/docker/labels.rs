@@ -2,11 +2,12 @@
 //! it through to its end.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::container::Plan;
 use super::{Context, DockerError};
+use crate::{hex, random};
 
 /// The project's folder, as its stable hash.
 const PROJECT: &str = "kingtide.project";
@@ -138,9 +139,7 @@ fn instance(file: &Path) -> io::Result<String> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) => {}
     }
-    let mut random = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let instance: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let instance = hex::encode(&random::bytes::<16>()?);
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -9,6 +9,7 @@ use kingtide_core::project::Build;
 use sha2::{Digest, Sha256};
 
 use super::ignore::Ignore;
+use crate::hex;
 
 const IGNORE_FILE: &str = ".dockerignore";
 /// Kingtide's own folder changes with every run and is no part of any build.
@@ -125,8 +126,7 @@ impl Tree {
                 hash.update(target.as_os_str().as_encoded_bytes());
             }
         }
-        let digest = hash.finalize();
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(&hash.finalize()))
     }
 
     /// The archive. All of it is root's, as Docker's own client has it.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::PythonError;
-use super::hex;
+use crate::hex;
 
 /// Raised with every change of what is asked.
 const PROBE_FORMAT: u32 = 1;
@@ -244,7 +244,7 @@ impl Probe {
             }
         }
         Probe {
-            file: probes.join(format!("{}.json", hex(&key.finalize()[..16]))),
+            file: probes.join(format!("{}.json", hex::encode(&key.finalize()[..16]))),
         }
     }
 

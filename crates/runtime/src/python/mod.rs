@@ -30,6 +30,7 @@ pub use error::{BuildFailure, Cause, PythonError};
 pub use interpreter::{Found, look_up};
 pub use prune::{Prune, Pruned, prune};
 
+use crate::hex;
 use build::Plan;
 use interpreter::Tools;
 use requirements::Requirements;
@@ -122,11 +123,7 @@ fn hash(requirements: &Requirements, tools: &Tools) -> String {
         hash.update(part);
     }
     // Half of it is plenty, and keeps the first line of the installed scripts short.
-    hex(&hash.finalize()[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 /// The folder that holds all environments of a user.

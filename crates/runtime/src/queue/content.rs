@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{invalid, limits, missing};
+use crate::hex;
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Attribute, AttributeValue, Send};
 
@@ -172,8 +173,7 @@ pub(super) fn write(attributes: &BTreeMap<String, Attribute>) -> Option<String> 
     let value = |attribute: &Attribute| match &attribute.value {
         AttributeValue::Text(text) => serde_json::json!([attribute.data_type, text]),
         AttributeValue::Binary(bytes) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            serde_json::json!([attribute.data_type, null, digits])
+            serde_json::json!([attribute.data_type, null, hex::encode(bytes)])
         }
         AttributeValue::Missing => serde_json::json!([attribute.data_type]),
     };
@@ -196,7 +196,7 @@ pub(crate) fn read(text: Option<&str>) -> BTreeMap<String, Attribute> {
             value.get(2).and_then(Value::as_str),
         ) {
             (Some(text), _) => AttributeValue::Text(text.to_owned()),
-            (None, Some(digits)) => AttributeValue::Binary(bytes(digits)),
+            (None, Some(digits)) => AttributeValue::Binary(hex::decode(digits).unwrap_or_default()),
             (None, None) => AttributeValue::Missing,
         };
         Attribute { data_type, value }
@@ -204,10 +204,4 @@ pub(crate) fn read(text: Option<&str>) -> BTreeMap<String, Attribute> {
     map.iter()
         .map(|(name, value)| (name.clone(), attribute(value)))
         .collect()
-}
-
-fn bytes(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks_exact(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.filter_map(byte).collect()
 }

@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastrand::Rng;
+use kingtide_core::contract::ACCOUNT;
 use kingtide_core::time::Timestamp;
 
 use super::definition::Queue;
-
-/// Whose queues these are: SQS has an account in every ARN and URL.
-pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// What is kept between two transactions.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::definition::Queue;
 use super::letter::{COLUMNS, Letter, read};
 use super::{Queues, Refusal, invalid, limits, missing};
+use crate::hex;
 use crate::sqs::operation::{Send, Sent};
 
 /// What sending to a FIFO queue comes to.
@@ -31,7 +32,7 @@ impl Queues<'_> {
         };
         let id = match &message.deduplication {
             Some(id) => id.clone(),
-            None if queue.content_based => hexadecimal(&Sha256::digest(message.body.as_bytes())),
+            None if queue.content_based => hex::encode(&Sha256::digest(message.body.as_bytes())),
             None => {
                 return Err(invalid(
                     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided \
@@ -182,8 +183,4 @@ pub(super) type Seen = (i64, i64, i64);
 
 fn scope<'a>(queue: &Queue, group: &'a str) -> &'a str {
     if queue.per_group { group } else { "" }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

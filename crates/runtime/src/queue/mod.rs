@@ -39,7 +39,7 @@ use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::Connection;
 
-pub(crate) use self::desk::{ACCOUNT, Desk};
+pub(crate) use self::desk::Desk;
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Answer, Caller, Operation};
 use crate::store::StoreError;

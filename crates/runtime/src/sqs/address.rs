@@ -1,11 +1,12 @@
 //! Queue URLs: `http://<host that the caller spoke to>/000000000000/<name>`.
 
+use kingtide_core::contract;
+
 use super::fault::{Code, Fault};
-use crate::queue::ACCOUNT;
 
 /// The URL of a queue, for a caller that spoke to this host and port.
 pub(super) fn url(host: &str, queue: &str) -> String {
-    format!("http://{host}/{ACCOUNT}/{queue}")
+    contract::queue_url(&format!("http://{host}"), queue)
 }
 
 /// The name of the queue that a URL leads to. Whatever host and account it was made for: programs carry the URLs of

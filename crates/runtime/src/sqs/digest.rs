@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use md5::{Digest as _, Md5};
 
 use super::operation::{Attribute, AttributeValue, Send};
+use crate::hex;
 
 /// What is answered about a message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Digests {
 }
 
 pub(super) fn of_text(text: &str) -> String {
-    hex(&Md5::digest(text))
+    hex::encode(&Md5::digest(text))
 }
 
 /// Of attributes in the order of their names: each of name, type and value with its length in bytes before it, and before the
@@ -57,14 +58,5 @@ pub(super) fn of_attributes<'a>(attributes: impl Iterator<Item = (&'a String, &'
             AttributeValue::Missing => {}
         }
     }
-    Some(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    Some(hex::encode(&hash.finalize()))
 }

@@ -15,6 +15,7 @@ use sha2::Sha256;
 use self::canonical::Covered;
 use super::fault::{Code, Fault};
 use super::percent;
+use crate::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
@@ -92,13 +93,13 @@ fn verify_for(
         presigned: claim.expires.is_some(),
     };
     let scope = format!("{}/{}/{}/{TERMINATOR}", claim.day, claim.region, claim.service);
-    let hash = canonical::hex(&covered.hash()?);
+    let hash = hex::encode(&covered.hash()?);
     let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{hash}", claim.date);
     let mut key = keyed(format!("AWS4{secret}").as_bytes(), claim.day.as_bytes());
     for part in [&claim.region, &claim.service, TERMINATOR] {
         key = keyed(&key, part.as_bytes());
     }
-    let signature = canonical::unhex(&claim.signature).unwrap_or_default();
+    let signature = hex::decode(&claim.signature).unwrap_or_default();
     // In constant time, whatever it is compared with.
     mac(&key, to_sign.as_bytes()).verify_slice(&signature).map_err(|_| {
         let message = "The request signature we calculated does not match the signature you provided. Check your AWS \

@@ -12,7 +12,8 @@ use kingtide_core::project::Project;
 use tokio::sync::oneshot;
 
 use super::calls::{Answers, Calls, Heard};
-use super::{opening, region, seed};
+use super::{opening, seed};
+use crate::endpoints::region;
 use crate::runtime::{RunError, Runtime, now};
 use crate::sqs::Call;
 use crate::sqs::fault::{Code, Fault};

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use kingtide_core::engine::event::Host;
 
-use super::{Turn, region};
+use super::Turn;
 use crate::actuators::Endpoint;
 use crate::containers;
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, region};
 use crate::http::{self, Hosts, Limits, Listener, Service};
 use crate::inbox::Inbound;
 use crate::keys::Keys;

@@ -7,6 +7,7 @@ use hyper::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 
 use super::CONTENT_HASH;
+use crate::hex;
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::percent;
 
@@ -40,7 +41,7 @@ impl Covered<'_> {
 
     /// What the caller says of its body must be true: there is no TLS here that would vouch for an unsigned one.
     fn body_hash(&self) -> Result<String, Fault> {
-        let hash = hex(&Sha256::digest(self.body));
+        let hash = hex::encode(&Sha256::digest(self.body));
         match self.head.headers.get(CONTENT_HASH) {
             Some(said) if !said.as_bytes().eq_ignore_ascii_case(hash.as_bytes()) => Err(Fault::new(
                 Code::SignatureDoesNotMatch,
@@ -122,22 +123,4 @@ fn values(to: &mut String, headers: &HeaderMap, name: &str) {
             to.push_str(word);
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// `None` when the text is no hexadecimal number of whole bytes.
-pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks(2).map(byte).collect()
 }
