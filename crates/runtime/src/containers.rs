@@ -1,17 +1,15 @@
 //! The engine that runs containers, connected when the first job needs it, and again when it had gone away.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kingtide_exec::wire::{self, StopReason};
-use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::docker::{ContainerStart, Context, Docker, DockerError, Held, Told};
+use crate::http;
 use crate::inbox::Inbound;
 
-/// Threads for everything that speaks HTTP.
-const THREADS: usize = 2;
 /// How long an engine may take to remove what has ended, when this process leaves.
 const SETTLING: Duration = Duration::from_secs(10);
 /// Between two tries to reach an engine that has gone: nothing tells when it is back.
@@ -29,22 +27,6 @@ struct Shared {
     connecting: Mutex<()>,
     context: Context,
     inbox: Sender<Inbound>,
-}
-
-/// The threads of whatever in this process speaks HTTP, started with the first that does.
-pub(crate) fn tokio() -> std::io::Result<Handle> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime.handle().clone());
-    }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("http")
-        .enable_io()
-        .enable_time()
-        .build()?;
-    // Of two that begin at once one is dropped, unused.
-    Ok(RUNTIME.get_or_init(|| runtime).handle().clone())
 }
 
 impl Containers {
@@ -66,7 +48,7 @@ impl Containers {
         if let Some(docker) = &*self.docker() {
             return Ok(docker.clone());
         }
-        let handle = tokio().map_err(|source| DockerError::Files {
+        let threads = http::threads().map_err(|source| DockerError::Files {
             what: "start threads".to_owned(),
             source,
         })?;
@@ -75,7 +57,7 @@ impl Containers {
             // Nobody listens any more when the loop is over.
             let _ = inbox.send(Inbound::Told(told));
         };
-        let (connected, held) = Docker::connect(&handle, self.shared.context.clone(), tell)?;
+        let (connected, held) = Docker::connect(&threads[0], self.shared.context.clone(), tell)?;
         *self.docker() = Some(connected.clone());
         let _ = self.shared.inbox.send(Inbound::DockerFound(held));
         Ok(connected)

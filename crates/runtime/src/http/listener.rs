@@ -57,12 +57,12 @@ struct Shop<S> {
     local: SocketAddr,
 }
 
-/// Listens on a bound address, on the tasks of `tokio`.
+/// Listens on a bound address, and serves connections on these runtimes in turn; there must be one.
 ///
 /// # Errors
 /// When the system does not let the listener wait for connections without blocking.
 pub fn listen<S: Service>(
-    tokio: &Handle,
+    threads: &[Handle],
     listener: TcpListener,
     hosts: Hosts,
     limits: Limits,
@@ -70,7 +70,8 @@ pub fn listen<S: Service>(
 ) -> io::Result<Listener> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    let _inside = tokio.enter();
+    let first = threads.first().expect("one to listen on");
+    let _inside = first.enter();
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (word, heard) = watch::channel(Word::MakeRoom(0));
     let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).max(1);
@@ -82,7 +83,14 @@ pub fn listen<S: Service>(
         room: Room::new(&limits),
         local: address,
     });
-    let accepting = tokio.spawn(accept(listener, shop, Arc::clone(&places), word.clone(), heard));
+    let accepting = first.spawn(accept(
+        listener,
+        threads.to_vec(),
+        shop,
+        Arc::clone(&places),
+        word.clone(),
+        heard,
+    ));
     Ok(Listener {
         address,
         accepting,
@@ -127,12 +135,13 @@ impl Drop for Listener {
 
 async fn accept<S: Service>(
     listener: tokio::net::TcpListener,
+    threads: Vec<Handle>,
     shop: Arc<Shop<S>>,
     places: Arc<Semaphore>,
     word: watch::Sender<Word>,
     mut heard: watch::Receiver<Word>,
 ) {
-    loop {
+    for thread in threads.iter().cycle() {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = closing(&mut heard) => return,
@@ -157,7 +166,14 @@ async fn accept<S: Service>(
         }
         // Only slower without.
         let _ = tcp.set_nodelay(true);
-        tokio::spawn(serve(tcp, Arc::clone(&shop), place, for_it));
+        // It belongs to the runtime that accepted it, until it is taken out.
+        let Ok(tcp) = tcp.into_std() else { continue };
+        let shop = Arc::clone(&shop);
+        thread.spawn(async move {
+            if let Ok(tcp) = TcpStream::from_std(tcp) {
+                serve(tcp, shop, place, for_it).await;
+            }
+        });
     }
 }
 

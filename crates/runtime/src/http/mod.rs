@@ -2,12 +2,13 @@
 //! want. It knows nothing of queues; `sqs/service.rs` answers on one port, the web pages' service on another.
 //!
 //! `listener.rs` accepts and serves, `body.rs` reads what a request carries, `origin.rs` tells foreign hosts and pages,
-//! `stream.rs` drops who does not read its answer.
+//! `stream.rs` drops who does not read its answer, `threads.rs` is where all of it happens.
 
 mod body;
 mod listener;
 mod origin;
 mod stream;
+mod threads;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,6 +25,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub use listener::{Listener, listen};
 pub use origin::Hosts;
 pub(crate) use origin::authority;
+pub(crate) use threads::threads;
 
 /// An answer, whole.
 pub type Answer = Response<http_body_util::Full<Bytes>>;

@@ -11,7 +11,6 @@ use kingtide_core::engine::event::Host;
 
 use super::Turn;
 use crate::actuators::Endpoint;
-use crate::containers;
 use crate::endpoints::{Endpoints, region};
 use crate::http::{self, Hosts, Limits, Listener, Service};
 use crate::inbox::Inbound;
@@ -124,9 +123,9 @@ impl Turn<'_> {
             Endpoints::remove(self.layout.root());
         }
         let listeners = std::mem::take(&mut self.doors.listeners);
-        if let Ok(tokio) = containers::tokio() {
+        if let Some(thread) = http::threads().ok().as_ref().and_then(|threads| threads.first()) {
             let farewells = listeners.into_iter().map(|listener| listener.close(FAREWELL));
-            tokio.block_on(join_all(farewells));
+            thread.block_on(join_all(farewells));
         }
     }
 
@@ -156,8 +155,8 @@ impl Turn<'_> {
         service: impl Service,
     ) -> Result<SocketAddr, RunError> {
         let address = listener.local_addr().map_err(RunError::Prepare)?;
-        let tokio = containers::tokio().map_err(RunError::Prepare)?;
-        let listener = http::listen(&tokio, listener, hosts, limits, service)
+        let threads = http::threads().map_err(RunError::Prepare)?;
+        let listener = http::listen(&threads, listener, hosts, limits, service)
             .map_err(|source| RunError::Listen { address, source })?;
         self.doors.listeners.push(listener);
         Ok(address)

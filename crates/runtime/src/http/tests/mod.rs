@@ -74,7 +74,7 @@ impl House {
             waits,
             go: std::sync::Arc::clone(&go),
         };
-        let listener = listen(tokio.handle(), bound, hosts, limits, service).expect("listens");
+        let listener = listen(&[tokio.handle().clone()], bound, hosts, limits, service).expect("listens");
         House {
             address: listener.address(),
             listener: Some(listener),

@@ -38,7 +38,7 @@ impl House {
             .expect("a runtime");
         let bound = TcpListener::bind("127.0.0.1:0").expect("a port");
         let service = Queues::new(policy, hand_over);
-        let listener = listen(tokio.handle(), bound, Hosts::local(), limits, service).expect("listens");
+        let listener = listen(&[tokio.handle().clone()], bound, Hosts::local(), limits, service).expect("listens");
         House {
             address: listener.address(),
             listener: Some(listener),
