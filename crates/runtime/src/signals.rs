@@ -1,24 +1,24 @@
 //! Ctrl-C and TERM, as messages to the loop.
 
 use std::io;
-use std::sync::mpsc::Sender;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::inbox::Inbound;
+use crate::turn::Mailbox;
 
 /// While it lives, SIGINT and SIGTERM go to the loop. SIGHUP does not: with the terminal closed the runtime ends, and what
 /// runs goes on in the keeper.
 #[derive(Debug)]
 pub(crate) struct Listening(Handle);
 
-pub(crate) fn listen(inbox: Sender<Inbound>) -> io::Result<Listening> {
+pub(crate) fn listen(mailbox: Mailbox) -> io::Result<Listening> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let handle = signals.handle();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if inbox.send(Inbound::Signal(signal)).is_err() {
+            if !mailbox.send(Inbound::Signal(signal)) {
                 return;
             }
         }

@@ -10,37 +10,37 @@ mod commit;
 mod doors;
 mod hosts;
 mod opening;
+mod premises;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use kingtide_core::engine::{Engine, Event};
 use kingtide_core::id::RunId;
-use kingtide_core::project::{Mode, Project};
+use kingtide_core::project::{Job, Mode, Project};
 use kingtide_exec::redact::Secrets;
 use signal_hook::consts::SIGINT;
 
 pub(crate) use self::alone::perform as perform_alone;
 use self::calls::Calls;
-use self::doors::Open;
 use self::hosts::Hosts;
 use self::opening::Preparation;
+pub(crate) use self::premises::Mailbox;
+use self::premises::Premises;
 use crate::actuators::Actuators;
 use crate::containers::Containers;
-use crate::control::{self, Wish};
+use crate::control::Wish;
 use crate::endpoints;
 use crate::inbox::{self, Inbound};
-use crate::keys::Keys;
 use crate::layout::Layout;
 use crate::notice::Notice;
 use crate::progress::Gauge;
 use crate::runtime::{Doors, ExecuteOptions, RunError, Runtime, now};
-use crate::samples::Samples;
 use crate::store::{Store, StoreError};
 use crate::surroundings::Inheritance;
-use crate::{chores, docker, hex, random, signals};
+use crate::{chores, docker, hex, random};
 
 /// What the loop is to do.
 pub(crate) struct Errand<'a> {
@@ -72,156 +72,40 @@ pub(crate) fn work_off(
             return Err(RunError::NotOpen(*run));
         }
     }
-    let mut is_paused = false;
+    let mut premises = Premises::open(runtime.layout.root(), errand.first.clone())?;
     loop {
-        let worked = work_off_once(runtime, errand, is_paused, observe);
+        let inbox = premises.begin();
+        let worked = work_off_once(runtime, errand, &mut premises, &inbox, observe);
         // What was asked of the queues when the disk was full is refused, and the loop begins anew, as after a crash.
         let Err(RunError::Store(StoreError::DiskFull)) = worked else {
             return worked;
         };
-        if !is_paused {
-            let text = "the disk is full: paused, nothing is lost; waiting for room";
-            observe(Notice::Said(text.to_owned()));
-        }
-        is_paused = true;
-        // Nothing tells when there is room again.
-        std::thread::sleep(commit::DISK_FULL_PAUSE);
+        premises.give_back(&inbox);
+        premises.pause(observe);
     }
 }
 
 fn work_off_once(
     runtime: &mut Runtime,
     errand: &Errand<'_>,
-    is_again: bool,
+    premises: &mut Premises,
+    inbox: &Receiver<Inbound>,
     observe: &mut dyn FnMut(Notice),
 ) -> Result<Worked, RunError> {
-    let layout = runtime.layout.clone();
-    let stays = errand.doors.is_some();
-    let mut runs = errand.runs.clone();
-    if is_again {
-        // Some may be over by now, others have come.
-        let open = runtime.store.open_runs()?;
-        runs.retain(|run| open.contains(run));
-        runs.extend(open.into_iter().filter(|run| stays && !errand.runs.contains(run)));
-    }
-    // Signals first: from here on Ctrl-C puts back what was leased.
-    let (sender, inbox) = mpsc::channel();
-    let _signals = signals::listen(sender.clone()).map_err(RunError::Prepare)?;
-    std::fs::create_dir_all(layout.root()).map_err(|source| RunError::Folder {
-        path: layout.root().to_owned(),
-        source,
-    })?;
-    let wishes = sender.clone();
-    let samples = Samples::default();
-    control::listen(layout.root(), samples.clone(), move |wish| {
-        wishes.send(Inbound::Wish(wish)).is_ok()
-    })
-    .map_err(RunError::Prepare)?;
-    let mut jobs = Vec::new();
-    for run in &runs {
-        jobs.extend(
-            runtime
-                .store
-                .run(*run)?
-                .and_then(|(job, ..)| errand.project.jobs.get(&job)),
-        );
-    }
-    if stays {
-        jobs = errand.project.jobs.values().collect();
-    }
+    let runs = runs_of(runtime, errand)?;
+    let jobs = jobs_of(runtime, errand, &runs)?;
     let mut consumers = jobs.clone();
     consumers.retain(|job| job.mode == Mode::Consumer);
     consumers.dedup_by(|a, b| a.name == b.name);
-    let inheritance = Inheritance::gather(jobs, layout.project());
-    let (chores_sender, to_do) = mpsc::channel();
-    let answers = sender.clone();
-    let secrets = Secrets::new(&inheritance.secrets.iter().map(String::as_str).collect::<Vec<_>>());
-    std::thread::Builder::new()
-        .name("chores".to_owned())
-        .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
-        .map_err(RunError::Prepare)?;
-    let inherited = Arc::new(inheritance.env);
-    let keys = match stays || !consumers.is_empty() {
-        true => Keys::open(layout.root(), errand.doors.and_then(|doors| doors.access_key.clone())),
-        false => Ok(Keys::default()),
-    };
-    let keys = Arc::new(keys.map_err(RunError::Prepare)?);
-    let docker = docker::Context {
-        project_id: project_id(&layout),
-        epoch: runtime.store.epoch(),
-        root: layout.root().to_owned(),
-        secrets: inheritance.secrets.clone(),
-        host: None,
-        keep: runtime.store.unpublished()?,
-    };
-    let mut turn = Turn {
-        engine: Engine::new(seed(), errand.options.capacity),
-        gauges: BTreeMap::new(),
-        samples,
-        actuators: Actuators {
-            containers: Containers::new(docker, sender.clone()),
-            keys,
-            endpoint: None,
-            consumers: HashMap::new(),
-            instances: HashMap::new(),
-            contexts: HashMap::new(),
-            prepared: HashMap::new(),
-            layout: layout.clone(),
-            log_limit: errand.project.local.log_limit,
-            inherited: Arc::clone(&inherited),
-            inbox: sender.clone(),
-            chores: chores_sender,
-            messages: HashMap::new(),
-            collecting: BTreeMap::new(),
-        },
-        hosts: Hosts::new(
-            runtime.store.epoch(),
-            &inherited,
-            inheritance.secrets,
-            &errand.options.executable,
-            sender.clone(),
-        ),
-        preparations: BTreeMap::new(),
-        calls: Calls::new(seed(), &endpoints::region()),
-        layout,
-        store: &mut runtime.store,
-        project: errand.project,
-        options: errand.options,
-        sender,
-        renewed: Instant::now(),
-        interrupts: 0,
-        stays,
-        doors: Open::default(),
-    };
-    // Before anything starts that could look for them.
-    if let Some(doors) = errand.doors {
-        turn.open_doors(doors)?;
-    } else if !consumers.is_empty() {
-        turn.open_doors(&Doors::for_consumers())?;
-    }
-    let mut events = Vec::new();
-    for job in consumers {
-        events.push(turn.open_consumer(job, observe)?);
-    }
-    for run in runs {
-        events.extend(turn.open(run, observe)?);
-    }
-    if !is_again {
-        events.extend(errand.first.iter().cloned());
-    }
-    turn.take(events, None, observe)?;
-    turn.connect(observe)?;
-    turn.write_endpoints(observe);
-    if !is_again {
-        observe(Notice::Ready(turn.doors.endpoints.clone()));
-    }
-    turn.keep_on(&inbox, observe)?;
+    let mut turn = Turn::new(runtime, errand, premises, jobs, !consumers.is_empty())?;
+    let worked = turn.work(errand, runs, consumers, inbox, observe);
     turn.calls.close();
+    turn.hosts.hang_up();
+    worked?;
     // What still arrives is told at once that nobody performs it.
-    drop(inbox);
+    turn.premises.end(inbox);
     turn.close_doors();
     turn.tell_progress(true, observe);
-    turn.hosts.hang_up();
     turn.actuators.containers.settle();
     for run in turn.actuators.contexts.keys() {
         // Nobody reads them any more, whatever became of the run.
@@ -232,8 +116,31 @@ fn work_off_once(
     })
 }
 
+/// What is to be worked off: some may be over, and others have come, when the loop begins anew.
+fn runs_of(runtime: &Runtime, errand: &Errand<'_>) -> Result<Vec<RunId>, RunError> {
+    let mut open = runtime.store.open_runs()?;
+    if errand.doors.is_none() {
+        open.retain(|run| errand.runs.contains(run));
+    }
+    Ok(open)
+}
+
+/// Whose runs may come.
+fn jobs_of<'a>(runtime: &Runtime, errand: &Errand<'a>, runs: &[RunId]) -> Result<Vec<&'a Job>, RunError> {
+    if errand.doors.is_some() {
+        return Ok(errand.project.jobs.values().collect());
+    }
+    let mut jobs = Vec::new();
+    for run in runs {
+        let known = runtime.store.run(*run)?;
+        jobs.extend(known.and_then(|(job, ..)| errand.project.jobs.get(&job)));
+    }
+    Ok(jobs)
+}
+
 struct Turn<'a> {
     store: &'a mut Store,
+    premises: &'a mut Premises,
     project: &'a Project,
     options: &'a ExecuteOptions,
     layout: Layout,
@@ -241,18 +148,120 @@ struct Turn<'a> {
     actuators: Actuators,
     hosts: Hosts,
     gauges: BTreeMap<RunId, Gauge>,
-    samples: Samples,
     calls: Calls,
     /// By job: whether what its attempts need beside their messages is there.
     preparations: BTreeMap<String, Preparation>,
-    sender: Sender<Inbound>,
     renewed: Instant,
-    interrupts: u32,
     stays: bool,
-    doors: Open,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    /// A loop that has not begun, for whatever of these jobs comes.
+    fn new(
+        runtime: &'a mut Runtime,
+        errand: &Errand<'a>,
+        premises: &'a mut Premises,
+        jobs: Vec<&Job>,
+        has_consumers: bool,
+    ) -> Result<Turn<'a>, RunError> {
+        let layout = runtime.layout.clone();
+        let stays = errand.doors.is_some();
+        let sender = premises.mailbox.current();
+        let inheritance = Inheritance::gather(jobs, layout.project());
+        let (chores_sender, to_do) = mpsc::channel();
+        let answers = sender.clone();
+        let secrets = Secrets::new(&inheritance.secrets.iter().map(String::as_str).collect::<Vec<_>>());
+        std::thread::Builder::new()
+            .name("chores".to_owned())
+            .spawn(move || chores::do_chores(&to_do, &answers, &secrets))
+            .map_err(RunError::Prepare)?;
+        let inherited = Arc::new(inheritance.env);
+        if stays || has_consumers {
+            let given = errand.doors.and_then(|doors| doors.access_key.clone());
+            premises.use_keys(layout.root(), given)?;
+        }
+        let docker = docker::Context {
+            project_id: project_id(&layout),
+            epoch: runtime.store.epoch(),
+            root: layout.root().to_owned(),
+            secrets: inheritance.secrets.clone(),
+            host: None,
+            keep: runtime.store.unpublished()?,
+        };
+        Ok(Turn {
+            engine: Engine::new(seed(), errand.options.capacity),
+            gauges: BTreeMap::new(),
+            actuators: Actuators {
+                containers: Containers::new(docker, sender.clone()),
+                keys: Arc::clone(&premises.keys),
+                endpoint: premises.doors.endpoint(),
+                consumers: HashMap::new(),
+                instances: HashMap::new(),
+                contexts: HashMap::new(),
+                prepared: HashMap::new(),
+                layout: layout.clone(),
+                log_limit: errand.project.local.log_limit,
+                inherited: Arc::clone(&inherited),
+                inbox: sender.clone(),
+                chores: chores_sender,
+                messages: HashMap::new(),
+                collecting: BTreeMap::new(),
+            },
+            hosts: Hosts::new(
+                runtime.store.epoch(),
+                &inherited,
+                inheritance.secrets,
+                &errand.options.executable,
+                sender,
+            ),
+            preparations: BTreeMap::new(),
+            calls: Calls::new(seed(), &endpoints::region()),
+            layout,
+            store: &mut runtime.store,
+            premises,
+            project: errand.project,
+            options: errand.options,
+            renewed: Instant::now(),
+            stays,
+        })
+    }
+
+    /// Takes up what there is, and goes on until it is over.
+    fn work(
+        &mut self,
+        errand: &Errand<'a>,
+        runs: Vec<RunId>,
+        consumers: Vec<&'a Job>,
+        inbox: &Receiver<Inbound>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Result<(), RunError> {
+        // Before anything starts that could look for them.
+        if self.premises.doors.endpoints.is_none() {
+            if let Some(doors) = errand.doors {
+                self.open_doors(doors)?;
+            } else if !consumers.is_empty() {
+                self.open_doors(&Doors::for_consumers())?;
+            }
+        }
+        let mut events = Vec::new();
+        for job in consumers {
+            events.push(self.open_consumer(job, observe)?);
+        }
+        for run in runs {
+            events.extend(self.open(run, observe)?);
+        }
+        events.extend(self.premises.first.iter().cloned());
+        events.extend(self.premises.leaving.clone());
+        self.take(events, None, observe)?;
+        self.premises.first.clear();
+        self.connect(observe)?;
+        self.write_endpoints(observe);
+        if !std::mem::replace(&mut self.premises.is_ready, true) {
+            observe(Notice::Ready(self.premises.doors.endpoints.clone()));
+        }
+        self.keep_on(inbox, observe)
+    }
+
     fn keep_on(&mut self, inbox: &Receiver<Inbound>, observe: &mut dyn FnMut(Notice)) -> Result<(), RunError> {
         while !self.is_over() {
             let batch = inbox::next_batch(inbox, self.wait());
@@ -343,9 +352,9 @@ impl Turn<'_> {
     }
 
     fn signal(&mut self, signal: i32, events: &mut Vec<Event>, observe: &mut dyn FnMut(Notice)) {
-        self.interrupts += 1;
+        self.premises.interrupts += 1;
         // A service manager's TERM is the polite word to whoever stays, and the second one to a run in the foreground.
-        let is_polite = self.interrupts == 1 && (signal == SIGINT || self.stays);
+        let is_polite = self.premises.interrupts == 1 && (signal == SIGINT || self.stays);
         let (event, said) = if is_polite {
             (
                 Event::Drain,
@@ -355,6 +364,7 @@ impl Turn<'_> {
             (Event::Release, "ending what runs; its messages go back to the queue")
         };
         observe(Notice::Said(said.to_owned()));
+        self.premises.leaving = Some(event.clone());
         events.push(event);
     }
 }

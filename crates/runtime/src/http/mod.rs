@@ -8,9 +8,9 @@ mod body;
 mod listener;
 mod origin;
 mod stream;
-mod threads;
 #[cfg(test)]
 pub(crate) mod tests;
+mod threads;
 
 use std::future::Future;
 use std::net::SocketAddr;

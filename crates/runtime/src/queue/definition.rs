@@ -183,8 +183,14 @@ pub(crate) fn find(rows: &Connection, name: &str) -> rusqlite::Result<Option<Que
 }
 
 impl Queues<'_> {
-    /// The queue of this name, if there is one.
+    /// The queue of this name, if there is one; something may be done to it.
     pub(super) fn find(&mut self, name: &str) -> Result<Option<Arc<Queue>>, Refusal> {
+        self.desk.touch(name);
+        self.peek(name)
+    }
+
+    /// The queue of this name, only to look at it.
+    pub(super) fn peek(&mut self, name: &str) -> Result<Option<Arc<Queue>>, Refusal> {
         if let Some(known) = self.desk.known(name) {
             return Ok(Some(Arc::clone(known)));
         }
@@ -231,7 +237,7 @@ impl Queues<'_> {
             ],
         )?;
         self.desk.forget(name);
-        self.durable = true;
+        self.desk.durable = true;
         Ok(())
     }
 
@@ -256,7 +262,7 @@ impl Queues<'_> {
                 queue.purged_at,
             ],
         )?;
-        self.durable = true;
+        self.desk.durable = true;
         let queue = Arc::new(queue.derive());
         self.desk.remember(Arc::clone(&queue));
         Ok(queue)

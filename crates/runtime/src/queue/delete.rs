@@ -44,7 +44,7 @@ impl Queues<'_> {
             .into());
         }
         self.remove(queue, receipt.letter, group.as_deref())?;
-        self.durable = true;
+        self.desk.durable = true;
         if queue.fifo {
             // The rest of its group may go on.
             self.note_visible(&queue.name);

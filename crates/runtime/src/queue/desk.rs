@@ -16,11 +16,15 @@ pub(crate) struct Desk {
     random: Rng,
     region: String,
     queues: BTreeMap<String, Arc<Queue>>,
+    /// When the clock changes something in a queue, of those that nothing has touched since that was looked up.
+    agenda: BTreeMap<String, Option<i64>>,
     holders: BTreeSet<String>,
     /// Expired letters of queues that nobody looks at were last removed then.
     pub(super) swept_at: Option<Timestamp>,
     /// What is cached agrees with what is committed.
     settled: bool,
+    /// The transaction has written what must not be lost.
+    pub(super) durable: bool,
 }
 
 impl Desk {
@@ -30,15 +34,32 @@ impl Desk {
             random: Rng::with_seed(seed),
             region: region.to_owned(),
             queues: BTreeMap::new(),
+            agenda: BTreeMap::new(),
             holders: BTreeSet::new(),
             swept_at: None,
             settled: true,
+            durable: false,
         }
     }
 
-    /// The transaction of the last `Queues::open` was committed.
+    /// A transaction begins. What the last one did is forgotten, unless it was committed.
+    pub(crate) fn begin(&mut self) {
+        if !self.settled {
+            self.queues.clear();
+            self.agenda.clear();
+        }
+        self.settled = false;
+        self.durable = false;
+    }
+
+    /// The transaction was committed.
     pub(crate) fn committed(&mut self) {
         self.settled = true;
+    }
+
+    /// The transaction has written what a loss of power must not undo. Losing a receive is an expired visibility.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// Whoever signs with this access key is a living instance of a consumer: what it holds stays in flight.
@@ -46,11 +67,29 @@ impl Desk {
         self.holders.insert(holder.to_owned());
     }
 
-    pub(super) fn begin(&mut self) {
-        if !self.settled {
-            self.queues.clear();
-        }
-        self.settled = false;
+    /// Something may be done to the queue: what is known of its future no longer holds.
+    pub(super) fn touch(&mut self, name: &str) {
+        self.agenda.remove(name);
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.agenda.clear();
+    }
+
+    /// Nothing has been done to the queue, and nothing in it is due.
+    pub(super) fn is_calm(&self, name: &str, now: Timestamp) -> bool {
+        self.agenda
+            .get(name)
+            .is_some_and(|next| next.is_none_or(|at| at > now.0))
+    }
+
+    /// When the clock changes something in the queue, if that is known.
+    pub(super) fn next_of(&self, name: &str) -> Option<Option<i64>> {
+        self.agenda.get(name).copied()
+    }
+
+    pub(super) fn plan(&mut self, name: &str, next: Option<i64>) {
+        self.agenda.insert(name.to_owned(), next);
     }
 
     pub(super) fn known(&self, name: &str) -> Option<&Arc<Queue>> {
@@ -62,6 +101,7 @@ impl Desk {
     }
 
     pub(super) fn forget(&mut self, name: &str) {
+        self.touch(name);
         self.queues.remove(name);
     }
 

@@ -26,11 +26,16 @@ impl Queues<'_> {
 
     fn do_due(&mut self, waited_for: &[String]) -> Result<(), Refusal> {
         for queue in self.task_queues()? {
-            self.admit_due(&queue, PIECE)?;
+            if !self.desk.is_calm(&queue.name, self.now) {
+                self.desk.touch(&queue.name);
+                self.admit_due(&queue, PIECE)?;
+            }
         }
         self.advance_moves()?;
         for name in waited_for {
-            if let Some(queue) = self.find(name)? {
+            if !self.is_calm(name)
+                && let Some(queue) = self.find(name)?
+            {
                 self.promote(&queue, PIECE)?;
             }
         }
@@ -41,6 +46,7 @@ impl Queues<'_> {
             .is_none_or(|at| self.now.0 >= at.0 + SWEEP_MS || self.now < at)
         {
             self.desk.swept_at = Some(self.now);
+            self.desk.touch_all();
             for queue in self.all("", i64::MAX)? {
                 self.expire(&queue, PIECE)?;
             }
@@ -61,16 +67,34 @@ impl Queues<'_> {
         let mut sooner = |at: Option<i64>| next = next.into_iter().chain(at).min();
         sooner(self.discarded()?.map(|_| self.now.0));
         for queue in self.task_queues()? {
-            sooner(self.next_shown(&queue)?);
-            let has_visible = self.box_counts(queue.holding)?.visible > 0;
-            sooner(has_visible.then_some(self.now.0));
+            sooner(self.next_of(&queue)?);
         }
         for name in waited_for {
-            if let Some(queue) = self.find(name)? {
-                sooner(self.next_shown(&queue)?);
+            if let Some(queue) = self.peek(name)? {
+                sooner(self.next_of(&queue)?);
             }
         }
         Ok(next.map(Timestamp))
+    }
+
+    /// Nothing was done to the queue since `next_due` looked at it, and nothing in it is due.
+    pub(crate) fn is_calm(&self, queue: &str) -> bool {
+        self.desk.is_calm(queue, self.now)
+    }
+
+    /// When the clock changes something in a queue: looked up once until something is done to it.
+    fn next_of(&mut self, queue: &Queue) -> Result<Option<i64>, Refusal> {
+        if let Some(next) = self.desk.next_of(&queue.name) {
+            return Ok(next);
+        }
+        // A job's queue in task mode has visible letters only from before it was that: they are to become tasks.
+        let overdue = queue.is_task_mode(self.jobs) && self.box_counts(queue.holding)?.visible > 0;
+        let next = match overdue {
+            true => Some(self.now.0),
+            false => self.next_shown(queue)?,
+        };
+        self.desk.plan(&queue.name, next);
+        Ok(next)
     }
 
     /// The queues of jobs in task mode.
@@ -78,7 +102,7 @@ impl Queues<'_> {
         let jobs = self.jobs;
         let mut queues = Vec::new();
         for job in jobs.keys() {
-            let queue = self.find(job)?;
+            let queue = self.peek(job)?;
             queues.extend(queue.filter(|queue| queue.is_task_mode(jobs)));
         }
         Ok(queues)

@@ -109,7 +109,7 @@ impl Queues<'_> {
             mean,
         };
         let arrival = intake::take_in(self.rows, self.now, &message)?;
-        self.durable = true;
+        self.desk.durable = true;
         self.notes.push(Note::Arrived {
             job: job.to_owned(),
             task: arrival.task,
@@ -223,7 +223,7 @@ impl Queues<'_> {
                    ORDER BY predicted DESC, task.seq";
         let posted = self.execute(sql, params![queue.holding, self.now.0, KINGTIDE, run.0])?;
         if posted > 0 {
-            self.durable = true;
+            self.desk.durable = true;
             self.note_visible(&queue.name);
         }
         Ok(posted as u64)
@@ -238,8 +238,9 @@ impl Queues<'_> {
         let sql = "DELETE FROM letter WHERE run = ?1 AND box IN (SELECT box FROM queue WHERE name = ?2)
                    AND EXISTS (SELECT 1 FROM task
                                WHERE task.run = letter.run AND task.seq = letter.seq AND task.state <> 'leased')";
+        self.desk.touch(job);
         self.rows.prepare_cached(sql)?.execute(params![run.0, job])?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(())
     }
 
@@ -249,10 +250,11 @@ impl Queues<'_> {
     /// When the store fails.
     pub(crate) fn discard(&mut self, job: &str, task: TaskId) -> Result<(), StoreError> {
         let sql = "DELETE FROM letter WHERE run = ?1 AND seq = ?2 AND box IN (SELECT box FROM queue WHERE name = ?3)";
+        self.desk.touch(job);
         self.rows
             .prepare_cached(sql)?
             .execute(params![task.run.0, task.seq, job])?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(())
     }
 

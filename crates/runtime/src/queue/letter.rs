@@ -88,7 +88,7 @@ impl Queues<'_> {
             ],
         )?;
         let id = self.rows.last_insert_rowid();
-        self.durable = true;
+        self.desk.durable = true;
         if is_visible {
             if let Some(group) = letter.group.as_deref().filter(|_| queue.fifo) {
                 self.join_lane(queue.holding, group, id)?;

@@ -88,8 +88,6 @@ pub(crate) struct Queues<'a> {
     now: Timestamp,
     jobs: &'a BTreeMap<String, Job>,
     notes: Vec<Note>,
-    /// Something was written that must not be lost.
-    durable: bool,
     /// By job: what is predicted for parameters never seen.
     means: BTreeMap<String, Option<i64>>,
 }
@@ -141,22 +139,19 @@ fn missing(parameter: &str) -> Fault {
 }
 
 impl<'a> Queues<'a> {
-    /// Looks at the queues in the open transaction `rows`. After its commit tell `Desk::committed`; what was done here and
-    /// not committed is forgotten by the next `open`.
+    /// Looks at the queues in the open transaction `rows`, that the desk was told of.
     pub(crate) fn open(
         rows: &'a Connection,
         desk: &'a mut Desk,
         now: Timestamp,
         jobs: &'a BTreeMap<String, Job>,
     ) -> Queues<'a> {
-        desk.begin();
         Queues {
             rows,
             desk,
             now,
             jobs,
             notes: Vec::new(),
-            durable: false,
             means: BTreeMap::new(),
         }
     }
@@ -180,18 +175,6 @@ impl<'a> Queues<'a> {
     /// What the rest of the house must know since the last time it asked.
     pub(crate) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
-    }
-
-    /// Nothing was written that a loss of power may not undo: losing a receive is an expired visibility.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "SQLite must be told before a transaction; the loop flushes every commit"
-        )
-    )]
-    pub(crate) fn wrote_only_receives(&self) -> bool {
-        !self.durable
     }
 
     fn dispatch(&mut self, caller: &Caller, operation: &Operation) -> Result<Outcome, Refusal> {
@@ -257,7 +240,7 @@ impl<'a> Queues<'a> {
 
     fn done(&mut self, act: impl FnOnce(&mut Self) -> Result<(), Refusal>) -> Result<Answer, Refusal> {
         act(self)?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(Answer::Done)
     }
 

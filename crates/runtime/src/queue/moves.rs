@@ -101,7 +101,7 @@ impl Queues<'_> {
              VALUES (?1, ?2, ?3, ?4, 'RUNNING', ?5, ?6, ?7, ?7)",
             params![handle, name, to, rate, last, total as i64, self.now.0],
         )?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(Answer::MoveStarted { handle })
     }
 
@@ -126,7 +126,7 @@ impl Queues<'_> {
         }
         drop(statement);
         self.execute("UPDATE move SET state = 'CANCELLED' WHERE id = ?1", [id])?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(Answer::MoveCancelled { moved })
     }
 
@@ -223,7 +223,7 @@ impl Queues<'_> {
             "UPDATE move SET state = ?2, failure = ?3, moved = moved + ?4, next_at = ?5 WHERE id = ?1",
             params![running.id, state, failure, moved, self.now.0 + pause],
         )?;
-        self.durable = true;
+        self.desk.durable = true;
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl Queues<'_> {
                 Err(_) => stayed += 1,
             }
         }
-        self.durable |= moved > 0;
+        self.desk.durable |= moved > 0;
         Ok(Answer::PutBack { moved, stayed })
     }
 }

@@ -78,7 +78,7 @@ impl Queues<'_> {
 
     /// Puts a new message where it belongs: into the queue, or to the tasks of the job whose queue it is.
     pub(super) fn deliver(&mut self, queue: &Arc<Queue>, letter: Letter, delay_s: i64) -> Result<Sent, Refusal> {
-        self.durable = true;
+        self.desk.durable = true;
         let message_id = letter.message_id.clone();
         let letter = match queue.job_of(self.jobs) {
             None => letter,

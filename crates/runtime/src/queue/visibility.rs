@@ -86,7 +86,7 @@ impl Queues<'_> {
         if let Some(group) = group.filter(|_| queue.fifo) {
             self.settle_lane(queue.holding, &group)?;
         }
-        self.durable = true;
+        self.desk.durable = true;
         Ok(())
     }
 

@@ -3,13 +3,24 @@
 use kingtide_core::engine::event::{AttemptRow, Change, Counts, Ledger, Named, TaskRow, TaskState};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::flush::Log;
 use super::{Store, StoreError};
 
 /// An open transaction of the lease's holder. Dropped without `commit`, nothing has happened.
 pub struct Batch<'a> {
-    pub(super) tx: Transaction<'a>,
+    pub(super) tx: &'a Connection,
+    log: Option<&'a Log>,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.tx.is_autocommit() {
+            // What cannot even be rolled back is when the connection closes.
+            let _ = self.tx.execute_batch("ROLLBACK");
+        }
+    }
 }
 
 /// How a task stands.
@@ -30,28 +41,39 @@ impl Store {
     /// `StoreError::Fenced` when another runtime has taken over.
     pub fn begin(&mut self) -> Result<Batch<'_>, StoreError> {
         let ours = self.epoch;
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found: i64 = tx
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let batch = Batch {
+            tx: &self.connection,
+            log: self.log.as_ref(),
+        };
+        let found: i64 = batch
+            .tx
             .prepare_cached("SELECT epoch FROM lease")?
             .query_row([], |row| row.get(0))?;
         if found != ours {
             return Err(StoreError::Fenced { ours, found });
         }
-        Ok(Batch { tx })
+        Ok(batch)
     }
 }
 
 impl Batch<'_> {
     /// The rows as this transaction sees them, for `crate::queue`.
     pub(crate) fn rows(&self) -> &Connection {
-        &self.tx
+        self.tx
     }
 
-    /// Makes everything durable: one flush.
+    /// Makes everything durable, with what was committed before it: one flush.
     pub fn commit(self) -> Result<(), StoreError> {
-        Ok(self.tx.commit()?)
+        let log = self.log;
+        self.commit_losable()?;
+        log.map_or(Ok(()), Log::flush).map_err(StoreError::Flush)
+    }
+
+    /// Others see it from now on; a loss of power may undo it until the next `commit`.
+    pub(crate) fn commit_losable(self) -> Result<(), StoreError> {
+        self.tx.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
     }
 
     /// A task as its row says; `None` when it was forgotten.

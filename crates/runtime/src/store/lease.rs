@@ -98,6 +98,10 @@ impl Store {
         )
         .map_err(failed)?;
         tx.commit().map_err(failed)?;
+        if let Some(log) = &self.log {
+            log.flush()
+                .map_err(|error| LeaseError::Store(StoreError::Flush(error)))?;
+        }
         self.epoch = epoch;
         Ok(())
     }

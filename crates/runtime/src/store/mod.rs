@@ -1,9 +1,10 @@
-//! The store: one SQLite file, one writer. WAL with `synchronous=FULL`, so that what is committed survives a power loss.
+//! The store: one SQLite file, one writer. What is committed survives a power loss (`flush.rs`), but for what may be lost.
 //!
 //! `lease.rs` says who may write, `changes.rs` writes what the engine decided, `queue.rs` answers what it asks,
 //! `runs.rs` makes and opens runs, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
+mod flush;
 mod instances;
 pub(crate) mod intake;
 mod lease;
@@ -15,6 +16,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use changes::Batch;
@@ -41,6 +43,8 @@ pub struct Store {
     path: PathBuf,
     epoch: i64,
     term: lease::Term,
+    /// `None` where the file system bears no write-ahead log: there SQLite flushes by itself.
+    log: Option<flush::Log>,
 }
 
 /// Why a database cannot be used.
@@ -73,6 +77,9 @@ pub enum StoreError {
     DiskFull,
     #[error("the database failed")]
     Failed(#[source] rusqlite::Error),
+    /// What was committed may or may not be durable.
+    #[error("the database could not be flushed to the disk")]
+    Flush(#[source] std::io::Error),
     #[error("the database holds `{0}`, which this version does not know")]
     Unknown(String),
 }
@@ -120,14 +127,22 @@ impl Store {
         let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(128);
-        let store = Store {
+        // Or a statement whose table has a partial index is prepared anew whenever another value is bound to it.
+        let is_stable = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+        is_stable.map_err(failed)?;
+        let mut store = Store {
             connection,
             path: path.clone(),
             epoch: 0,
             term: lease::Term::from_environment(),
+            log: None,
         };
         store.identify()?;
-        store.migrate().map_err(failed)?;
+        if store.migrate().map_err(failed)? {
+            let normal = store.connection.pragma_update(None, "synchronous", "NORMAL");
+            normal.map_err(failed)?;
+            store.log = Some(flush::Log::of(&path));
+        }
         Ok(store)
     }
 
@@ -167,16 +182,20 @@ impl Store {
         Ok(())
     }
 
-    fn migrate(&self) -> Result<(), rusqlite::Error> {
+    /// Whether it has a write-ahead log; then it is of this version.
+    fn migrate(&self) -> Result<bool, rusqlite::Error> {
         let connection = &self.connection;
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        let has_log = mode == "wal";
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A large run is loaded in one transaction: the log may grow, and shrinks again afterwards.
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
+        // Pages: the log is brought into the database in one piece of 16 MiB, which costs two flushes.
+        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
         let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == SCHEMA_VERSION {
-            return Ok(());
+            return Ok(has_log);
         }
         // Two may start at once: the second finds the work done.
         connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -186,6 +205,7 @@ impl Store {
             connection.pragma_update(None, "user_version", number)?;
         }
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        connection.execute_batch("COMMIT")
+        connection.execute_batch("COMMIT")?;
+        Ok(has_log)
     }
 }

@@ -282,7 +282,7 @@ impl Batch<'_> {
         job: &str,
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<(), E>, StoreError> {
-        let mean = intake::mean_duration(&self.tx, job)?;
+        let mean = intake::mean_duration(self.tx, job)?;
         let sql = "INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)";
         let mut message_row = self.tx.prepare_cached(sql)?;
         let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
@@ -296,7 +296,7 @@ impl Batch<'_> {
             };
             total += 1;
             let key = message.key();
-            let predicted = intake::predicted(&self.tx, job, key, mean)?;
+            let predicted = intake::predicted(self.tx, job, key, mean)?;
             message_row.execute(params![run.0, total, message.body()])?;
             task_row.execute(params![run.0, total, key, predicted])?;
         }

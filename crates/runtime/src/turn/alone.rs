@@ -47,6 +47,7 @@ pub(crate) fn perform(
     let mut engine = Engine::new(seed(), capacity);
     let now = now();
     let batch = runtime.store.begin()?;
+    calls.desk.begin();
     let (mut answers, mut heard, mut ended) = (Answers::default(), Heard::default(), Vec::new());
     let mut apply = |engine: &mut Engine, event| -> Result<(), RunError> {
         let step = engine.apply(now, event)?;
@@ -77,7 +78,7 @@ pub(crate) fn perform(
         }
     }
     batch.commit()?;
-    calls.committed(answers);
+    calls.performed(answers);
     calls.close();
     for run in ended {
         runtime.store.remember(run)?;

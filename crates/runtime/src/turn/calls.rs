@@ -30,6 +30,8 @@ pub(super) struct Calls {
     holders: BTreeMap<TaskId, InstanceId>,
     /// When something in the queues happens by the clock.
     next_due: Option<Timestamp>,
+    /// Where something became visible after whoever waits was looked after: that is for the next turn.
+    stirred: BTreeSet<String>,
     /// The queues of the jobs are there.
     is_open: bool,
     /// What the engine knows of the backlogs.
@@ -79,6 +81,7 @@ impl Calls {
             leaving: BTreeSet::new(),
             holders: BTreeMap::new(),
             next_due: None,
+            stirred: BTreeSet::new(),
             is_open: false,
             backlogs: BTreeMap::new(),
         }
@@ -159,13 +162,8 @@ impl Calls {
         }
         notes.extend(queues.take_notes());
         // Whoever waits at a queue where something has become visible is served, the one who has waited longest first.
-        let visible: BTreeSet<String> = notes
-            .iter()
-            .filter_map(|note| match note {
-                Note::Visible { queue } => Some(queue.clone()),
-                _ => None,
-            })
-            .collect();
+        let mut visible = std::mem::take(&mut self.stirred);
+        visible.extend(notes.iter().filter_map(visible_queue));
         let mut still = Vec::with_capacity(self.waiting.len());
         for waiting in std::mem::take(&mut self.waiting) {
             // Its caller has hung up: nothing is handed to nobody.
@@ -277,7 +275,19 @@ impl Calls {
                 _ => {}
             }
         }
+        let notes = queues.take_notes();
+        self.stir(&notes, now);
         Ok(())
+    }
+
+    /// Whoever waits where something became visible is served by the next turn.
+    fn stir(&mut self, notes: &[Note], now: Timestamp) {
+        let queues = notes.iter().filter_map(visible_queue);
+        self.stirred
+            .extend(queues.filter(|queue| self.waiting.iter().any(|waiting| waiting.queue == *queue)));
+        if !self.stirred.is_empty() {
+            self.next_due = Some(now);
+        }
     }
 
     /// Puts the tasks of a consumer's run into its queue.
@@ -289,13 +299,16 @@ impl Calls {
         job: &str,
         run: RunId,
     ) -> Result<(), StoreError> {
+        self.desk.begin();
         let mut queues = Queues::open(batch.rows(), &mut self.desk, now, jobs);
         if !self.is_open {
             queues.ensure_job_queues()?;
             self.is_open = true;
         }
         queues.post(job, run)?;
-        // Whoever waits there is served by the turn that follows.
+        let notes = queues.take_notes();
+        self.stir(&notes, now);
+        // The backlog has grown.
         self.next_due = Some(now);
         Ok(())
     }
@@ -314,6 +327,9 @@ impl Calls {
         let mut queues = Queues::open(batch.rows(), &mut self.desk, now, &project.jobs);
         let mut events = Vec::new();
         for name in consumers {
+            if self.backlogs.contains_key(name) && queues.is_calm(name) {
+                continue;
+            }
             let Some(counts) = queues.counts(name)? else { continue };
             let backlog = (counts.visible, counts.in_flight);
             if self.backlogs.get(name) != Some(&backlog) {
@@ -330,8 +346,7 @@ impl Calls {
     }
 
     /// What was performed is on disk.
-    pub(super) fn committed(&mut self, answers: Answers) {
-        self.desk.committed();
+    pub(super) fn performed(&mut self, answers: Answers) {
         self.is_open = true;
         self.reclaim.clear();
         for (call, outcome) in answers.told {
@@ -357,6 +372,14 @@ impl Calls {
         for waiting in std::mem::take(&mut self.waiting) {
             let _ = waiting.call.reply.send(nothing());
         }
+    }
+}
+
+/// The queue in which something may be received now.
+fn visible_queue(note: &Note) -> Option<String> {
+    match note {
+        Note::Visible { queue } => Some(queue.clone()),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! One turn's writing: what events change together with what is leased next, in one transaction, then the effects.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kingtide_core::engine::event::{RunState, TaskState};
 use kingtide_core::engine::{Change, Effect, Engine, Event, IllegalTransition};
@@ -14,9 +14,6 @@ use super::calls::{Answers, Heard};
 use crate::notice::Notice;
 use crate::runtime::{RunError, now};
 use crate::store::{Batch, StoreError};
-
-/// How often a full disk is looked at: nothing tells when there is room again.
-pub(super) const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Turn<'_> {
     /// Applies events, commits what they change together with what is leased next, then acts.
@@ -110,7 +107,6 @@ impl Turn<'_> {
         keeper: Option<&str>,
         observe: &mut dyn FnMut(Notice),
     ) -> Result<(), RunError> {
-        let mut paused = false;
         loop {
             match self.try_commit(pending, keeper) {
                 Ok(()) => break,
@@ -121,31 +117,26 @@ impl Turn<'_> {
                     return Err(StoreError::DiskFull.into());
                 }
                 Err(Attempted::Store(StoreError::DiskFull)) => {
-                    if !paused {
-                        observe(Notice::Said(
-                            "the disk is full: paused, nothing is lost; waiting for room".to_owned(),
-                        ));
-                    }
-                    paused = true;
-                    // Nothing tells when there is room again.
-                    std::thread::sleep(DISK_FULL_PAUSE);
+                    self.premises.pause(observe);
                 }
                 Err(Attempted::Store(error)) => return Err(error.into()),
                 Err(Attempted::Illegal(error)) => return Err(error.into()),
             }
         }
-        if paused {
-            observe(Notice::Said("there is room on the disk again: going on".to_owned()));
+        if pending.performed {
+            self.calls.performed(std::mem::take(&mut pending.answers));
         }
+        self.premises.go_on(observe);
         Ok(())
     }
 
     fn try_commit(&mut self, pending: &mut Pending, keeper: Option<&str>) -> Result<(), Attempted> {
         let now = now();
         let renews = self.renewed.elapsed() >= self.store.renewal() / 2;
-        let batch = self.store.begin()?;
-        batch.write(&pending.changes)?;
         let jobs = &self.project.jobs;
+        let batch = self.store.begin()?;
+        self.calls.desk.begin();
+        batch.write(&pending.changes)?;
         if self.calls.is_due(now) {
             pending.performed = true;
             let notes = self.calls.perform(&batch, now, jobs, &mut pending.answers)?;
@@ -218,10 +209,12 @@ impl Turn<'_> {
         if renews {
             batch.renew_lease(now)?;
         }
-        batch.commit()?;
-        if pending.performed {
-            self.calls.committed(std::mem::take(&mut pending.answers));
+        let decides_nothing = pending.changes.is_empty() && pending.effects.is_empty() && keeper.is_none();
+        match decides_nothing && !self.calls.desk.is_durable() {
+            true => batch.commit_losable()?,
+            false => batch.commit()?,
         }
+        self.calls.desk.committed();
         if renews {
             self.renewed = Instant::now();
         }

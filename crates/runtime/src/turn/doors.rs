@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,8 +16,8 @@ use crate::inbox::Inbound;
 use crate::keys::Keys;
 use crate::notice::Notice;
 use crate::runtime::{Doors, RunError};
+use crate::sqs;
 use crate::sqs::service::{Policy, Queues};
-use crate::sqs::{self, Call};
 use crate::web::{Pages, Site};
 
 /// How long answers that are on their way may take when the runtime leaves.
@@ -33,15 +32,27 @@ pub(super) struct Open {
     before: Option<Endpoints>,
 }
 
+impl Open {
+    /// Where consumers find their queue, if anything listens.
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+        let endpoints = self.endpoints.as_ref()?;
+        Some(Endpoint {
+            loopback: SocketAddr::new(reachable(endpoints.sqs.ip()), endpoints.sqs.port()),
+            bridge: endpoints.bridge.map(|bridge| bridge.port()),
+            region: endpoints.region.clone(),
+        })
+    }
+}
+
 impl Turn<'_> {
     /// Listens where it is asked to.
     pub(super) fn open_doors(&mut self, doors: &Doors) -> Result<(), RunError> {
-        self.doors.before = Endpoints::read(self.layout.root());
-        let before = self.doors.before.as_ref().map(|endpoints| endpoints.sqs);
+        self.premises.doors.before = Endpoints::read(self.layout.root());
+        let before = self.premises.doors.before.as_ref().map(|endpoints| endpoints.sqs);
         let listener = bind(doors.sqs, before)?;
         let policy = match doors.sqs.ip().is_loopback() && doors.access_key.is_none() {
             true => Policy::Loopback,
-            false => signed(&self.actuators.keys),
+            false => signed(&self.premises.keys),
         };
         let hosts = match doors.sqs.ip().is_loopback() {
             true => Hosts::local(),
@@ -52,20 +63,15 @@ impl Turn<'_> {
             Some(wanted) => Some(self.listen_web(wanted, doors)?),
             None => None,
         };
-        let region = region();
-        self.actuators.endpoint = Some(Endpoint {
-            loopback: SocketAddr::new(reachable(sqs.ip()), sqs.port()),
-            bridge: None,
-            region: region.clone(),
-        });
-        self.doors.endpoints = Some(Endpoints {
+        self.premises.doors.endpoints = Some(Endpoints {
             pid: std::process::id(),
             sqs,
             bridge: None,
             web,
-            region,
+            region: region(),
             access_key: doors.access_key.as_ref().map(|(id, _)| id.clone()),
         });
+        self.actuators.endpoint = self.premises.doors.endpoint();
         Ok(())
     }
 
@@ -84,23 +90,25 @@ impl Turn<'_> {
         let opened = gateway.ok_or_else(|| "its bridge has no address of this machine".to_owned());
         let opened = opened.and_then(|gateway| {
             let wanted = SocketAddr::new(gateway, endpoint.loopback.port());
-            let before = self.doors.before.as_ref().and_then(|endpoints| endpoints.bridge);
+            let before = self
+                .premises
+                .doors
+                .before
+                .as_ref()
+                .and_then(|endpoints| endpoints.bridge);
             let before = before.filter(|before| before.ip() == gateway).unwrap_or(wanted);
             let listener = TcpListener::bind(before).or_else(|_| TcpListener::bind(SocketAddr::new(gateway, 0)));
             let listener = listener.map_err(|error| format!("cannot listen on {gateway}: {error}"))?;
-            let policy = signed(&self.actuators.keys);
+            let policy = signed(&self.premises.keys);
             self.listen(listener, Hosts::for_containers(), policy)
                 .map_err(|error| crate::chores::chain(&error))
         });
         match opened {
             Ok(address) => {
-                self.actuators.endpoint = Some(Endpoint {
-                    bridge: Some(address.port()),
-                    ..endpoint
-                });
-                if let Some(endpoints) = &mut self.doors.endpoints {
+                if let Some(endpoints) = &mut self.premises.doors.endpoints {
                     endpoints.bridge = Some(address);
                 }
+                self.actuators.endpoint = self.premises.doors.endpoint();
                 self.write_endpoints(observe);
             }
             Err(why) => observe(Notice::Said(format!(
@@ -111,7 +119,9 @@ impl Turn<'_> {
 
     /// Everything listens: other processes may know.
     pub(super) fn write_endpoints(&self, observe: &mut dyn FnMut(Notice)) {
-        let Some(endpoints) = &self.doors.endpoints else { return };
+        let Some(endpoints) = &self.premises.doors.endpoints else {
+            return;
+        };
         if let Err(error) = endpoints.write(self.layout.root()) {
             let text = format!("other commands will not know where the queues listen: {error}");
             observe(Notice::Said(text));
@@ -119,10 +129,10 @@ impl Turn<'_> {
     }
 
     pub(super) fn close_doors(&mut self) {
-        if self.doors.endpoints.take().is_some() {
+        if self.premises.doors.endpoints.take().is_some() {
             Endpoints::remove(self.layout.root());
         }
-        let listeners = std::mem::take(&mut self.doors.listeners);
+        let listeners = std::mem::take(&mut self.premises.doors.listeners);
         if let Some(thread) = http::threads().ok().as_ref().and_then(|threads| threads.first()) {
             let farewells = listeners.into_iter().map(|listener| listener.close(FAREWELL));
             thread.block_on(join_all(farewells));
@@ -130,14 +140,20 @@ impl Turn<'_> {
     }
 
     fn listen(&mut self, listener: TcpListener, hosts: Hosts, policy: Policy) -> Result<SocketAddr, RunError> {
-        let inbox = self.sender.clone();
-        let service = Queues::new(policy, move |call| hand_over(&inbox, call));
+        let mailbox = self.premises.mailbox.clone();
+        let service = Queues::new(policy, move |call| {
+            // When the loop is over the call is dropped, and its caller told so.
+            mailbox.send(Inbound::Call(Box::new(call)));
+        });
         self.serve(listener, hosts, sqs::service::limits(), service)
     }
 
     /// Pages and figures; whoever must sign elsewhere gives the same key here as user name and password.
     fn listen_web(&mut self, wanted: SocketAddr, doors: &Doors) -> Result<SocketAddr, RunError> {
-        let listener = bind(wanted, self.doors.before.as_ref().and_then(|before| before.web))?;
+        let listener = bind(
+            wanted,
+            self.premises.doors.before.as_ref().and_then(|before| before.web),
+        )?;
         let hosts = match wanted.ip().is_loopback() {
             true => Hosts::local(),
             false => Hosts::Any,
@@ -158,14 +174,9 @@ impl Turn<'_> {
         let threads = http::threads().map_err(RunError::Prepare)?;
         let listener = http::listen(&threads, listener, hosts, limits, service)
             .map_err(|source| RunError::Listen { address, source })?;
-        self.doors.listeners.push(listener);
+        self.premises.doors.listeners.push(listener);
         Ok(address)
     }
-}
-
-fn hand_over(inbox: &Sender<Inbound>, call: Call) {
-    // When the loop is over the call is dropped, and its caller told so.
-    let _ = inbox.send(Inbound::Call(Box::new(call)));
 }
 
 fn signed(keys: &Arc<Keys>) -> Policy {

@@ -46,10 +46,13 @@ impl<'a> Turn<'a> {
             let batch = self.store.begin()?;
             self.calls.post(&batch, now(), &self.project.jobs, &job.name, run)?;
             batch.commit()?;
+            self.calls.desk.committed();
         }
         open.ready = self.prepare(job, observe)?;
-        self.gauges
-            .insert(run, Gauge::new(run, &title, open.counts, now(), self.samples.clone()));
+        self.gauges.insert(
+            run,
+            Gauge::new(run, &title, open.counts, now(), self.premises.samples.clone()),
+        );
         self.actuators.contexts.insert(
             run,
             Context {
@@ -117,7 +120,7 @@ impl<'a> Turn<'a> {
         }
         self.preparations.insert(job.name.clone(), Preparation::Underway);
         let (job, layout, options) = (job.clone(), self.layout.clone(), self.options.clone());
-        let (inherited, inbox) = (self.actuators.inherited.clone(), self.sender.clone());
+        let (inherited, inbox) = (self.actuators.inherited.clone(), self.premises.mailbox.current());
         let (containers, project) = (self.actuators.containers.clone(), self.project.name.clone());
         std::thread::Builder::new()
             .name("prepare".to_owned())

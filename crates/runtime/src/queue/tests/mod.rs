@@ -75,10 +75,11 @@ impl House {
     /// One transaction of its own.
     fn with<T>(&mut self, act: impl FnOnce(&mut Queues<'_>) -> T) -> T {
         let tx = self.rows.unchecked_transaction().expect("begins");
+        self.desk.begin();
         let mut queues = Queues::open(&tx, &mut self.desk, self.now, &self.jobs);
         let result = act(&mut queues);
-        self.durable = !queues.wrote_only_receives();
         self.notes.extend(queues.take_notes());
+        self.durable = self.desk.is_durable();
         tx.commit().expect("committed");
         self.desk.committed();
         result

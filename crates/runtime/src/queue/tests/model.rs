@@ -244,6 +244,7 @@ impl Schedule {
     fn lose(&mut self, queue: &'static str) {
         let house = &mut self.house;
         let tx = house.rows.unchecked_transaction().expect("begins");
+        house.desk.begin();
         let mut queues = Queues::open(&tx, &mut house.desk, house.now, &house.jobs);
         let take = Operation::ReceiveMessage(Receive {
             max: Some(10),

@@ -293,6 +293,7 @@ fn what_was_not_committed_is_forgotten() {
     let mut house = House::new();
     house.create("jobs", &[]);
     let tx = house.rows.unchecked_transaction().expect("begins");
+    house.desk.begin();
     let mut queues = Queues::open(&tx, &mut house.desk, START, &house.jobs);
     let caller = Caller::default();
     let changed = queues

@@ -76,6 +76,7 @@ impl Pump {
     fn outcome(&mut self, call: &Call) -> Result<Outcome, crate::sqs::fault::Fault> {
         let tx = self.rows.unchecked_transaction().expect("begins");
         let jobs = BTreeMap::new();
+        self.desk.begin();
         let mut queues = Queues::open(&tx, &mut self.desk, now(), &jobs);
         let outcome = queues.perform(&call.caller, &call.operation).expect("the store works");
         tx.commit().expect("committed");

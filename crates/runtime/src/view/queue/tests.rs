@@ -40,6 +40,7 @@ impl House {
     }
 
     fn with<T>(&mut self, act: impl FnOnce(&mut Queues<'_>) -> T) -> T {
+        self.desk.begin();
         let mut queues = Queues::open(&self.rows, &mut self.desk, self.now, &self.jobs);
         let done = act(&mut queues);
         self.desk.committed();

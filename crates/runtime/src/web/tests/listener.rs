@@ -24,7 +24,14 @@ fn open(access_key: Option<(&str, &str)>) -> Open {
     let access_key = access_key.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
     let site = Site::new("p", &house.site.jobs, &house.site.layout);
     let pages = Pages::new(site, access_key.as_ref());
-    let listener = listen(&[runtime.handle().clone()], socket, Hosts::local(), Limits::default(), pages).expect("listens");
+    let listener = listen(
+        &[runtime.handle().clone()],
+        socket,
+        Hosts::local(),
+        Limits::default(),
+        pages,
+    )
+    .expect("listens");
     Open {
         _house: house,
         _runtime: runtime,
