@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use kingtide_testkit::{Running, TestProject};
 use rustix::process::Signal;
@@ -37,19 +38,13 @@ impl House {
 
     /// Runs a client in the project's folder, told where the queues are as every AWS SDK is, and expects its last word.
     fn expect_fine(self, program: &str, arguments: &[&str], variables: &[(&str, OsString)]) {
-        let output = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(self.project.path())
             .stdin(Stdio::null())
-            .env("AWS_ENDPOINT_URL_SQS", &self.sqs)
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "anybody")
-            .env("AWS_SECRET_ACCESS_KEY", "anything")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(variables.iter().map(|(name, value)| (*name, value)))
-            .output()
-            .expect("the client starts");
+            .envs(variables.iter().map(|(name, value)| (*name, value)));
+        let output = told(command, &self.sqs).output().expect("the client starts");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success() && said.trim_end().ends_with("fine"),
@@ -57,9 +52,25 @@ impl House {
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
+        self.leave();
+    }
+
+    fn leave(self) {
         self.up.signal(Signal::TERM);
         self.up.wait().expect_code(0);
     }
+}
+
+/// Tells a client where the queues are, as every AWS SDK is told.
+fn told(mut command: Command, sqs: &str) -> Command {
+    command
+        .env("AWS_ENDPOINT_URL_SQS", sqs)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "anybody")
+        .env("AWS_SECRET_ACCESS_KEY", "anything")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
 }
 
 fn script(name: &str) -> String {
@@ -117,4 +128,39 @@ fn celery() {
 fn the_sdk_for_rust() {
     let Some(folder) = clients("sqs-client") else { return };
     House::open().expect_fine(&folder.join("sqs-client").to_string_lossy(), &["smoke"], &[]);
+}
+
+/// What a process holds in memory, in MiB.
+fn resident_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    kib.expect("the kernel says it") / 1024.0
+}
+
+#[test]
+fn heavy_sixty_four_clients_at_once_lose_nothing() {
+    let Some(folder) = clients("sqs-client") else { return };
+    let house = House::open();
+    let mut command = Command::new(folder.join("sqs-client"));
+    command.args(["soak", "64", "10", "10"]);
+    let client = Running::start(told(command, &house.sqs));
+    let mut held = Vec::new();
+    while !client.ended_within(Duration::from_millis(500)) {
+        held.push(resident_mib(house.up.pid()));
+    }
+    let output = client.wait().expect_code(0);
+    let number = |name: &str| -> u64 {
+        let line = output.stdout.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().parse().ok())
+            .unwrap_or_else(|| panic!("no `{name}` in {}", output.text()))
+    };
+    assert!(number("sent ") > 1000, "{}", output.text());
+    assert_eq!((number("lost "), number("twice "), number("foreign ")), (0, 0, 0));
+    // Grown to what 64 clients need, it stays there.
+    let grown = held.len() / 2;
+    let most = |held: &[f64]| held.iter().copied().fold(0.0, f64::max);
+    let (first, second) = (most(&held[..grown]), most(&held[grown..]));
+    assert!(second < first * 1.2 + 2.0, "memory grows: {held:?}");
+    house.leave();
 }

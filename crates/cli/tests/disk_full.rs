@@ -10,7 +10,10 @@ use std::process::Command;
 use kingtide_core::id::RunId;
 use kingtide_runtime::view::{Database, Filter, TaskState};
 use kingtide_testkit::patience::{PATIENCE, eventually};
+use kingtide_testkit::sqs::up;
 use kingtide_testkit::{TestProject, assert_no_process_left};
+use rustix::process::Signal;
+use serde_json::json;
 
 /// A file system in memory, mounted on a folder.
 struct SmallDisk(PathBuf);
@@ -140,6 +143,58 @@ fn results_and_outputs_wait_for_room() {
         );
         assert!(folder.join("manifest.json").is_file(), "output {seq}");
     });
+}
+
+#[test]
+fn queues_refuse_while_there_is_no_room_and_forget_nothing() {
+    let project = TestProject::new(env!("CARGO_BIN_EXE_kingtide"));
+    let Some(disk) = SmallDisk::mount(&project.path(), "16m") else {
+        return;
+    };
+    let project = project.toml("[project]\nname = \"disk\"\n[job.work]\ncommand = [\"true\"]\nrun_idle = \"1h\"\n");
+    let (mut up, sqs) = up(&project);
+    sqs.ask("CreateQueue", &json!({ "QueueName": "free" })).expect("made");
+    let mut acknowledged = BTreeSet::new();
+    for time in 1..=2 {
+        disk.fill();
+        // What fits into what is left is taken.
+        let mut number = 0;
+        while sqs
+            .send("free", &format!("{time} {number} {}", "x".repeat(1000)))
+            .is_some()
+        {
+            acknowledged.insert(format!("{time} {number}"));
+            number += 1;
+        }
+        up.wait_for_line("the disk is full: paused");
+        if time == 2 {
+            // Heard now, done when there is room.
+            up.signal(Signal::TERM);
+        }
+        disk.free();
+        up.wait_for_line("there is room on the disk again");
+        if time == 1 {
+            // Where it listened before it listens still.
+            sqs.send("work", "{}").expect("acknowledged");
+            eventually("it is worked off", PATIENCE, || {
+                let status = project.run(&["status", "--json"]);
+                status.stdout.contains("\"succeeded\":1").then_some(())
+            });
+        }
+    }
+    up.wait().expect_code(0);
+    let peek = project
+        .run(&["queue", "peek", "free", "--json", "--limit", "100000"])
+        .expect_code(0);
+    for body in acknowledged {
+        assert!(
+            peek.stdout.contains(&format!("{body} x")),
+            "`{body}` is lost: {}",
+            peek.text()
+        );
+    }
+    assert_no_process_left(project.root());
+    drop(disk);
 }
 
 #[test]

@@ -2,98 +2,12 @@
 //! survives `kill -9`.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use kingtide_testkit::patience::{PATIENCE, eventually};
-use kingtide_testkit::{Running, TestProject, assert_no_process_left};
-use rustix::process::Signal;
+use kingtide_testkit::sqs::{Sqs, leave, up};
+use kingtide_testkit::{TestProject, assert_no_process_left};
 use serde_json::{Value, json};
-
-/// A queue's client that is small enough to be killed beside: the JSON protocol, a connection for each request.
-#[derive(Clone)]
-struct Sqs {
-    address: String,
-}
-
-impl Sqs {
-    /// `None` when the other side went before it answered.
-    fn ask(&self, operation: &str, body: &Value) -> Option<Value> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-        let body = body.to_string();
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: AmazonSQS.{operation}\r\n\
-             Content-Type: application/x-amz-json-1.0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        if !head.starts_with("HTTP/1.1 200") {
-            assert!(!head.starts_with("HTTP/1.1 4"), "{operation}: {answer}");
-            return None;
-        }
-        match body {
-            "" => Some(Value::Null),
-            body => serde_json::from_str(body).ok(),
-        }
-    }
-
-    fn url(&self, queue: &str) -> String {
-        format!("http://{}/000000000000/{queue}", self.address)
-    }
-
-    fn send(&self, queue: &str, body: &str) -> Option<()> {
-        self.ask(
-            "SendMessage",
-            &json!({ "QueueUrl": self.url(queue), "MessageBody": body }),
-        )
-        .map(drop)
-    }
-
-    /// Bodies and receipts; hidden for a second.
-    fn receive(&self, queue: &str, wait: u64) -> Option<Vec<(String, String)>> {
-        let wish = json!({
-            "QueueUrl": self.url(queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1, "WaitTimeSeconds": wait,
-        });
-        let answer = self.ask("ReceiveMessage", &wish)?;
-        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
-        let text = |message: &Value, name: &str| message[name].as_str().expect("a text").to_owned();
-        Some(
-            messages
-                .iter()
-                .map(|message| (text(message, "Body"), text(message, "ReceiptHandle")))
-                .collect(),
-        )
-    }
-
-    fn delete(&self, queue: &str, receipt: &str) -> Option<()> {
-        self.ask(
-            "DeleteMessage",
-            &json!({ "QueueUrl": self.url(queue), "ReceiptHandle": receipt }),
-        )
-        .map(drop)
-    }
-}
-
-fn up(project: &TestProject) -> (Running, Sqs) {
-    let mut up = project.spawn(&["up", "--sqs", "127.0.0.1:0", "--web", "127.0.0.1:0", "--json"]);
-    let line = up.wait_for_line("\"up\":true");
-    let told: Value = serde_json::from_str(&line).expect("the line is JSON");
-    let sqs = told["sqs"].as_str().expect("the queues listen");
-    let address = sqs.strip_prefix("http://").expect("a URL").to_owned();
-    (up, Sqs { address })
-}
-
-fn leave(up: Running) {
-    up.signal(Signal::TERM);
-    up.wait().expect_code(0);
-}
 
 fn project(toml: &str) -> TestProject {
     TestProject::new(env!("CARGO_BIN_EXE_kingtide")).toml(&format!("[project]\nname = \"up\"\n{toml}"))
@@ -247,6 +161,75 @@ threading.Event().wait()
 }
 
 #[test]
+fn who_waits_has_what_the_loop_itself_makes_visible() {
+    let project = project(
+        "[job.work]\ncommand = [\"false\"]\nretries = 0\n\
+         [job.reader]\nmode = \"consumer\"\ncommand = [\"sleep\", \"60\"]\nstop_timeout = \"1s\"\nparams = [{ n = 1 }]\n",
+    );
+    let (up, sqs) = up(&project);
+    for (queue, begin, expected) in [
+        ("work-dlq", vec!["send", "work", "n=1"], "{\"n\":\"1\"}"),
+        ("reader", vec!["run", "reader", "--detach"], "{\"n\":1}"),
+    ] {
+        let waiting = std::thread::spawn({
+            let sqs = sqs.clone();
+            move || sqs.receive(queue, 20)
+        });
+        // Whether it waits already or is about to, it must have the message.
+        project.run(&begin).expect_code(0);
+        let received = waiting.join().expect("it ends").expect("answered");
+        let bodies: Vec<&str> = received.iter().map(|(body, _)| body.as_str()).collect();
+        assert_eq!(bodies, [expected], "{queue}");
+        sqs.delete(queue, &received[0].1).expect("acknowledged");
+    }
+    leave(up);
+    assert_no_process_left(&project.path());
+}
+
+/// What one client knows when the other side was killed.
+#[derive(Default)]
+struct Load {
+    sent: Vec<String>,
+    deleted: Vec<String>,
+    /// What it asked to be deleted in the moment of the kill: it may have happened.
+    unknown: Option<String>,
+    last: u64,
+}
+
+/// Clients at once, so that commits are of several calls.
+const CLIENTS: u64 = 4;
+
+/// Sends, and now and then receives and deletes, until nobody answers. Numbers are its own.
+fn load(sqs: &Sqs, first: u64) -> std::thread::JoinHandle<Load> {
+    let sqs = sqs.clone();
+    std::thread::spawn(move || {
+        let mut load = Load::default();
+        for number in (first..).step_by(CLIENTS as usize) {
+            load.last = number;
+            // What is sent in the moment of the kill may or may not have happened.
+            if sqs.send("q", &number.to_string()).is_none() {
+                return load;
+            }
+            load.sent.push(number.to_string());
+            if number % 3 != 0 {
+                continue;
+            }
+            let Some(received) = sqs.receive("q", 0) else {
+                return load;
+            };
+            for (body, receipt) in received {
+                if sqs.delete("q", &receipt).is_none() {
+                    load.unknown = Some(body);
+                    return load;
+                }
+                load.deleted.push(body);
+            }
+        }
+        load
+    })
+}
+
+#[test]
 fn heavy_what_was_acknowledged_survives_a_hundred_kills() {
     let seed = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -258,49 +241,31 @@ fn heavy_what_was_acknowledged_survives_a_hundred_kills() {
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let project = project("[job.j]\ncommand = [\"true\"]\n");
-    let (mut sent, mut deleted, mut number) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut sent, mut deleted, mut unknowns, mut number) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), 0);
     let mut first = true;
     for _ in 0..100 {
         let (up, sqs) = up(&project);
         if std::mem::take(&mut first) {
             sqs.ask("CreateQueue", &json!({ "QueueName": "q" })).expect("made");
         }
-        let load = std::thread::spawn({
-            let sqs = sqs.clone();
-            let start = number;
-            move || {
-                let (mut sent, mut deleted, mut number) = (Vec::new(), Vec::new(), start);
-                loop {
-                    number += 1;
-                    // What is asked in the moment of the kill may or may not have happened.
-                    if sqs.send("q", &number.to_string()).is_none() {
-                        break;
-                    }
-                    sent.push(number);
-                    if number % 3 == 0 {
-                        let Some(received) = sqs.receive("q", 0) else { break };
-                        for (body, receipt) in received {
-                            if sqs.delete("q", &receipt).is_none() {
-                                return (sent, deleted, number, Some(body));
-                            }
-                            deleted.push(body);
-                        }
-                    }
-                }
-                (sent, deleted, number, None)
-            }
-        });
+        let load: Vec<_> = (1..=CLIENTS).map(|client| load(&sqs, number + client)).collect();
         // A moment of the load, drawn from the seed; no event is waited for.
         std::thread::sleep(Duration::from_millis(random.u64(1..60)));
         up.kill();
-        let (more, gone, last, unknown) = load.join().expect("the load ends");
-        sent.extend(more.iter().map(|number: &u64| number.to_string()));
-        deleted.extend(gone);
-        if let Some(unknown) = unknown {
-            // Deleted or not: nobody was told.
-            sent.remove(&unknown);
+        for load in load {
+            let Load {
+                sent: more,
+                deleted: gone,
+                unknown,
+                last,
+            } = load.join().expect("the load ends");
+            sent.extend(more);
+            deleted.extend(gone);
+            unknowns.extend(unknown);
+            number = number.max(last);
         }
-        number = last;
+        // Deleted or not: nobody was told.
+        sent.retain(|body| !unknowns.contains(body));
     }
     let (up, sqs) = up(&project);
     let mut left = BTreeSet::new();
@@ -332,4 +297,37 @@ fn heavy_what_was_acknowledged_survives_a_hundred_kills() {
     );
     leave(up);
     assert_no_process_left(&project.path());
+}
+
+/// How often threads of a process have gone to sleep since they began: each time, something had woken them.
+fn switches(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    let of_one = |task: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    tasks.filter_map(of_one).sum()
+}
+
+#[test]
+fn an_idle_up_sleeps() {
+    let project = project("[job.j]\ncommand = [\"true\"]\n");
+    let (up, sqs) = up(&project);
+    sqs.ask("CreateQueue", &json!({ "QueueName": "q" })).expect("made");
+    sqs.send("q", "x").expect("acknowledged");
+    for (_, receipt) in sqs.receive("q", 0).expect("answered") {
+        sqs.delete("q", &receipt).expect("acknowledged");
+    }
+    // What that has set off comes to rest: nothing is awaited but that nothing happens for some seconds.
+    eventually("it sleeps", Duration::from_secs(60), || {
+        let before = switches(up.pid());
+        // That is what is measured.
+        std::thread::sleep(Duration::from_secs(5));
+        (switches(up.pid()) == before).then_some(())
+    });
+    assert!(switches(up.pid()) > 0, "they are counted");
+    leave(up);
 }
