@@ -9,6 +9,7 @@ mod floors;
 mod machine;
 mod options;
 mod peers;
+mod planning;
 mod queue;
 mod report;
 mod startup;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask bench <area> [option]...
 
   dispatch   what a task costs beyond its own time: 10,000 x /bin/true, two at a time, beside its peers
+  planning   how likely a burst is done in time, by how its number of workers is chosen; takes no option
   queue      messages a second through send, receive and delete, with two SDKs, beside peers and beside a backlog
   startup    --version, check, run of one task that does nothing
 
@@ -37,6 +39,7 @@ usage: cargo xtask bench <area> [option]...
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     match args.split_first() {
         Some((area, rest)) if area == "dispatch" => dispatch::run(&Options::parse(rest)?),
+        Some((area, [])) if area == "planning" => planning::run(),
         Some((area, rest)) if area == "queue" => queue::run(&Options::parse(rest)?),
         Some((area, rest)) if area == "startup" => startup::run(&Options::parse(rest)?),
         Some((area, _)) => anyhow::bail!("no area is called `{area}`\n\n{USAGE}"),

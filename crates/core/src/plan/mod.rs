@@ -1,4 +1,11 @@
-//! What earlier runs teach: how long a configuration takes.
+//! What earlier runs teach, and what follows for the next: how long tasks take (`lognormal.rs`, with `normal.rs`), when a burst of them is
+//! done (`schedule.rs`, `burst.rs`), and how many workers it takes (`size.rs`).
+
+pub mod burst;
+pub mod lognormal;
+pub mod normal;
+pub mod schedule;
+pub mod size;
 
 use std::time::Duration;
 

@@ -1,0 +1,114 @@
+//! How long something takes, as far as one can know: a log-normal distribution, in seconds.
+
+use std::time::Duration;
+
+use super::normal;
+
+/// The logarithm of the seconds is normal, with this mean and this standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogNormal {
+    pub mu: f64,
+    /// 0: known exactly.
+    pub sigma: f64,
+}
+
+/// What is shorter cannot be told from nothing: a start of a process.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl LogNormal {
+    /// As often shorter as longer than `median`.
+    pub fn around(median: Duration, sigma: f64) -> LogNormal {
+        LogNormal {
+            mu: median.max(SHORTEST).as_secs_f64().ln(),
+            sigma,
+        }
+    }
+
+    pub fn median(&self) -> Duration {
+        self.quantile(0.5)
+    }
+
+    pub fn mean(&self) -> Duration {
+        seconds((self.mu + self.sigma * self.sigma / 2.0).exp())
+    }
+
+    /// It takes so long at most with probability `p`.
+    pub fn quantile(&self, p: f64) -> Duration {
+        seconds(self.at(normal::quantile(p)))
+    }
+
+    /// The probability that it takes so long at most.
+    pub fn within(&self, limit: Duration) -> f64 {
+        let distance = limit.as_secs_f64().ln() - self.mu;
+        if self.sigma > 0.0 {
+            return normal::below(distance / self.sigma);
+        }
+        f64::from(u8::from(distance >= 0.0))
+    }
+
+    /// How long it takes in all, as far as one knows who sees it run for `elapsed`: the quantile `p` of what is longer than that.
+    pub fn quantile_after(&self, elapsed: Duration, p: f64) -> Duration {
+        let gone = self.within(elapsed);
+        // Beyond anything expected: it may end at any moment.
+        if gone >= 1.0 {
+            return elapsed;
+        }
+        self.quantile(gone + p * (1.0 - gone)).max(elapsed)
+    }
+
+    /// Seconds, `z` standard deviations from the median.
+    pub(super) fn at(&self, z: f64) -> f64 {
+        match self.sigma > 0.0 {
+            true => (self.mu + self.sigma * z).exp(),
+            // Infinitely far from something known exactly is no further.
+            false => self.mu.exp(),
+        }
+    }
+}
+
+/// The longest that there is in place of what is longer.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: LogNormal = LogNormal {
+        mu: 7.185_387_015_580_416_5,
+        sigma: 0.35,
+    };
+
+    #[test]
+    fn a_job_of_about_twenty_two_minutes() {
+        let minutes = |duration: Duration| (duration.as_secs_f64() / 6.0).round() / 10.0;
+        assert_eq!(minutes(JOB.median()), 22.0);
+        assert_eq!(minutes(JOB.mean()), 23.4);
+        assert_eq!((minutes(JOB.quantile(0.01)), minutes(JOB.quantile(0.99))), (9.7, 49.7));
+        assert!((JOB.within(JOB.quantile(0.8)) - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_has_run_long_is_expected_to_run_longer() {
+        let half_an_hour = Duration::from_secs(30 * 60);
+        assert!(JOB.quantile_after(half_an_hour, 0.5) > half_an_hour);
+        assert_eq!(JOB.quantile_after(Duration::ZERO, 0.5), JOB.median());
+        let ages = Duration::from_secs(1_000_000_000);
+        assert_eq!(JOB.quantile_after(ages, 0.5), ages);
+    }
+
+    #[test]
+    fn what_is_known_exactly() {
+        let exact = LogNormal::around(Duration::from_secs(10), 0.0);
+        assert_eq!(exact.quantile(0.999).as_millis(), 10_000);
+        assert_eq!(
+            (
+                exact.within(Duration::from_secs(9)),
+                exact.within(Duration::from_secs(11))
+            ),
+            (0.0, 1.0)
+        );
+        assert_eq!(LogNormal::around(Duration::ZERO, 0.3).median(), SHORTEST);
+    }
+}
