@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::installed::{once, python_packages};
 use super::suite::{Deadline, Tool};
 use super::wheels;
 
@@ -31,51 +32,32 @@ pub(crate) fn install(limit: &Deadline) -> anyhow::Result<()> {
     let folder = folder();
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     for (name, requirements) in PYTHON {
-        once(&format!("Python ({name})"), requirements, &folder.join(name), |into| {
-            let pip = "-m pip install --quiet --disable-pip-version-check --root-user-action ignore --target";
-            let tool = pip
-                .split(' ')
-                .fold(Tool::new("python3"), Tool::arg)
-                .arg(into.as_os_str());
-            tool.arg("--requirement").arg(requirements).run(limit)
-        })?;
+        once(
+            &format!("clients of the queues, Python ({name})"),
+            requirements,
+            &folder.join(name),
+            |into| python_packages(into, requirements, &[], limit),
+        )?;
     }
     if Tool::new("npm").arg("--version").works(limit) {
-        once("JavaScript", JAVASCRIPT_LOCK, &folder.join("js"), |into| {
-            fs::create_dir_all(into)?;
-            fs::copy(JAVASCRIPT, into.join("package.json"))?;
-            fs::copy(JAVASCRIPT_LOCK, into.join("package-lock.json"))?;
-            let npm = "ci --silent --no-audit --no-fund --ignore-scripts --prefix";
-            npm.split(' ')
-                .fold(Tool::new("npm"), Tool::arg)
-                .arg(into.as_os_str())
-                .run(limit)
-        })?;
+        once(
+            "clients of the queues, JavaScript",
+            JAVASCRIPT_LOCK,
+            &folder.join("js"),
+            |into| {
+                fs::copy(JAVASCRIPT, into.join("package.json"))?;
+                fs::copy(JAVASCRIPT_LOCK, into.join("package-lock.json"))?;
+                let npm = "ci --silent --no-audit --no-fund --ignore-scripts --prefix";
+                npm.split(' ')
+                    .fold(Tool::new("npm"), Tool::arg)
+                    .arg(into.as_os_str())
+                    .run(limit)
+            },
+        )?;
     } else {
         println!("clients of the queues, JavaScript: no npm here, its tests are skipped");
     }
     rust(&folder, limit)
-}
-
-/// Installs into an empty folder, unless it was installed from the same file.
-fn once(
-    name: &str,
-    wanted: &str,
-    into: &Path,
-    install: impl FnOnce(&Path) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let text = fs::read(wanted).with_context(|| format!("failed to read `{wanted}`"))?;
-    let mark = into.join(".installed-from");
-    if fs::read(&mark).is_ok_and(|found| found == text) {
-        println!("clients of the queues, {name}: present");
-        return Ok(());
-    }
-    println!("clients of the queues, {name}: installed");
-    if into.exists() {
-        fs::remove_dir_all(into).with_context(|| format!("failed to remove `{}`", into.display()))?;
-    }
-    install(into)?;
-    fs::write(&mark, text).with_context(|| format!("failed to write `{}`", mark.display()))
 }
 
 /// The Rust SDK is a workspace of its own, built here because building it takes minutes.

@@ -10,6 +10,7 @@ mod clients;
 mod engine;
 mod generated;
 mod graph;
+mod installed;
 mod licences;
 mod setup;
 mod spdx;
