@@ -1,8 +1,9 @@
-//! What earlier runs teach, and what follows for the next: how long tasks take (`lognormal.rs`, with `normal.rs`), when a burst of them is
+//! What earlier runs teach, and what follows for the next: how long tasks take (`model.rs`, `lognormal.rs`, with `normal.rs`), when a burst of them is
 //! done (`schedule.rs`, `burst.rs`), and how many workers it takes (`size.rs`).
 
 pub mod burst;
 pub mod lognormal;
+pub mod model;
 pub mod normal;
 pub mod schedule;
 pub mod size;
