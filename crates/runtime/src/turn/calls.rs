@@ -115,6 +115,7 @@ impl Calls {
         !self.is_open
             || !self.arrived.is_empty()
             || !self.reclaim.is_empty()
+            || !self.stirred.is_empty()
             || self.next_wakeup().is_some_and(|at| at <= now)
     }
 
@@ -276,18 +277,15 @@ impl Calls {
             }
         }
         let notes = queues.take_notes();
-        self.stir(&notes, now);
+        self.stir(&notes);
         Ok(())
     }
 
     /// Whoever waits where something became visible is served by the next turn.
-    fn stir(&mut self, notes: &[Note], now: Timestamp) {
+    fn stir(&mut self, notes: &[Note]) {
         let queues = notes.iter().filter_map(visible_queue);
         self.stirred
             .extend(queues.filter(|queue| self.waiting.iter().any(|waiting| waiting.queue == *queue)));
-        if !self.stirred.is_empty() {
-            self.next_due = Some(now);
-        }
     }
 
     /// Puts the tasks of a consumer's run into its queue.
@@ -307,7 +305,7 @@ impl Calls {
         }
         queues.post(job, run)?;
         let notes = queues.take_notes();
-        self.stir(&notes, now);
+        self.stir(&notes);
         // The backlog has grown.
         self.next_due = Some(now);
         Ok(())

@@ -202,6 +202,10 @@ impl Turn<'_> {
         if pending.changes.iter().any(is_of_queues) {
             pending.performed = true;
             self.calls.follow(&batch, now, jobs, &pending.changes, run)?;
+            // Or an instance that ends next would be replaced for messages that are gone.
+            for event in self.calls.look(&batch, now, self.project)? {
+                apply(&mut self.engine, &batch, pending, now, event)?;
+            }
         }
         if let Some(keeper) = keeper {
             batch.note_keeper(keeper)?;
