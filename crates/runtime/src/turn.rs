@@ -72,15 +72,14 @@ pub(crate) fn work_off(
             return Err(RunError::NotOpen(*run));
         }
     }
-    let mut premises = Premises::open(runtime.layout.root(), errand.first.clone())?;
+    let (mut premises, mut inbox) = Premises::open(runtime.layout.root(), errand.first.clone())?;
     loop {
-        let inbox = premises.begin();
         let worked = work_off_once(runtime, errand, &mut premises, &inbox, observe);
         // What was asked of the queues when the disk was full is refused, and the loop begins anew, as after a crash.
         let Err(RunError::Store(StoreError::DiskFull)) = worked else {
             return worked;
         };
-        premises.give_back(&inbox);
+        inbox = premises.begin_anew(&inbox);
         premises.pause(observe);
     }
 }

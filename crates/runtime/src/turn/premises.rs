@@ -26,7 +26,8 @@ pub(crate) struct Mailbox(Arc<Mutex<Sender<Inbound>>>);
 impl Mailbox {
     /// Whether somebody will read it.
     pub(crate) fn send(&self, inbound: Inbound) -> bool {
-        self.current().send(inbound).is_ok()
+        // Within the lock: nothing goes to a loop that has been replaced.
+        self.sender().send(inbound).is_ok()
     }
 
     /// For those whose word counts only with the loop that there is now.
@@ -42,8 +43,6 @@ impl Mailbox {
 
 pub(super) struct Premises {
     pub(super) mailbox: Mailbox,
-    /// Unread, between two loops.
-    inbox: Option<Receiver<Inbound>>,
     _signals: signals::Listening,
     pub(super) samples: Samples,
     pub(super) keys: Arc<Keys>,
@@ -61,8 +60,8 @@ pub(super) struct Premises {
 }
 
 impl Premises {
-    /// From here on signals and other processes are heard: Ctrl-C puts back what was leased.
-    pub(super) fn open(root: &Path, first: Vec<Event>) -> Result<Premises, RunError> {
+    /// With what the first loop reads. From here on signals and other processes are heard: Ctrl-C puts back what was leased.
+    pub(super) fn open(root: &Path, first: Vec<Event>) -> Result<(Premises, Receiver<Inbound>), RunError> {
         let (sender, inbox) = mpsc::channel();
         let mailbox = Mailbox(Arc::new(Mutex::new(sender)));
         let signals = signals::listen(mailbox.clone()).map_err(RunError::Prepare)?;
@@ -74,9 +73,8 @@ impl Premises {
         let wishes = mailbox.clone();
         control::listen(root, samples.clone(), move |wish| wishes.send(Inbound::Wish(wish)))
             .map_err(RunError::Prepare)?;
-        Ok(Premises {
+        let premises = Premises {
             mailbox,
-            inbox: Some(inbox),
             _signals: signals,
             samples,
             keys: Arc::default(),
@@ -87,7 +85,8 @@ impl Premises {
             leaving: None,
             is_ready: false,
             is_paused: false,
-        })
+        };
+        Ok((premises, inbox))
     }
 
     /// Keys are made and accepted from now on.
@@ -99,21 +98,16 @@ impl Premises {
         Ok(())
     }
 
-    /// What the loop that begins now reads.
-    pub(super) fn begin(&mut self) -> Receiver<Inbound> {
-        self.inbox.take().unwrap_or_else(|| self.renew())
-    }
-
-    /// The loop has ended before its time. Of what it left unread the next gets what people and programs want; the rest was about
-    /// what it had begun, and is said again to whoever begins it anew.
-    pub(super) fn give_back(&mut self, inbox: &Receiver<Inbound>) {
+    /// What the next loop reads when one has ended before its time. Of what that left unread it gets what people and programs want; the
+    /// rest was about what it had begun, and is said again to whoever begins it anew.
+    pub(super) fn begin_anew(&mut self, inbox: &Receiver<Inbound>) -> Receiver<Inbound> {
         let fresh = self.renew();
         for inbound in inbox.try_iter() {
             if matches!(inbound, Inbound::Signal(_) | Inbound::Wish(_) | Inbound::Call(_)) {
                 self.mailbox.send(inbound);
             }
         }
-        self.inbox = Some(fresh);
+        fresh
     }
 
     /// Waits a while for room on the disk.
