@@ -67,14 +67,16 @@ fn journal(project: &TestProject) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Whether one of the project's programs runs.
+/// Whether one of the project's programs runs, or has ended and was not looked at yet.
 fn is_working(project: &TestProject) -> bool {
     let here = project.path();
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
     let mut programs = processes.filter(|process| {
         let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         let is_work = command.split(|byte| *byte == 0).any(|argument| argument == b"./work");
-        is_work && std::fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == here)
+        let status = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        status.contains("(work) Z")
+            || is_work && std::fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == here)
     });
     programs.next().is_some()
 }

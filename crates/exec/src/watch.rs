@@ -239,6 +239,8 @@ impl<'a> Watch<'a> {
         if let Some(group) = self.limiter.group(self.limit) {
             let _ = group.kill_all();
         }
+        // Before it is reaped: who waits for its end to make room must not change how it is judged.
+        let disk_full = is_full(&self.start.workdir);
         let (status, rusage) = reap(self.child.pid);
         if let Some(pipe) = &self.pipe {
             self.log.drain(pipe.as_fd());
@@ -267,7 +269,7 @@ impl<'a> Watch<'a> {
         } else if out_of_memory {
             end = End::OutOfMemory;
             usage.memory_peak = usage.memory_peak.max(self.start.memory.unwrap_or(0));
-        } else if failed && (log.disk_full || is_full(&self.start.workdir)) {
+        } else if failed && (disk_full || log.disk_full) {
             end = End::DiskFull;
         }
         let tail = if end == End::Code(0) { String::new() } else { log.tail };

@@ -241,21 +241,19 @@ fn results_and_outputs_are_named_and_empty_folders_used_again() {
 fn a_long_attempt_is_told_of_and_sampled() {
     let stage = Stage::new();
     let mut runtime = stage.runtime(1);
-    let fifo = stage.fifo("busy");
-    let script = format!(
-        "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; (read x < {})",
-        fifo.display()
-    );
+    // Busy until it is told to end, so that there is time of the processor to be sampled.
+    let stop = stage.path("stop");
+    let script = format!("while [ ! -e {} ]; do :; done", stop.display());
     runtime.start(runtime.shell("1/1/1", &script));
     let pid = runtime.started("1/1/1");
     assert!(stage::is_alive(pid));
     let sample = |report: &Report| match report {
-        Report::Sample { usage, .. } => Some(*usage),
+        Report::Sample { usage, .. } if usage.cpu_ms > 0 => Some(*usage),
         _ => None,
     };
     let usage = runtime.hear(sample);
-    assert!(usage.cpu_ms > 0 && usage.memory > 0, "{usage:?}");
-    std::fs::write(&fifo, "x\n").expect("a reader");
+    assert!(usage.memory > 0, "{usage:?}");
+    std::fs::write(&stop, "").expect("a folder");
     let exited = runtime.exited("1/1/1");
     assert!(
         exited.usage.cpu_ms > 0 && exited.usage.memory_peak >= usage.memory / 2,
