@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use kingtide_core::plan::burst::{Draws, Order, Tariff};
+use kingtide_core::plan::burst::{Draws, Luck, Order, Tariff};
 use kingtide_core::plan::lognormal::LogNormal;
 use kingtide_core::plan::normal;
 use kingtide_core::plan::schedule::Workers;
@@ -224,7 +224,12 @@ fn compare(workload: &Workload, is_seed: bool, random: &mut Rng, report: &mut Re
     let sizes: Vec<size::Size> = planned
         .iter()
         .zip(0..)
-        .map(|(future, seed)| size::size(&Draws::of(&future.predicted, Order::LongestFirst, seed), &terms))
+        .map(|(future, seed)| {
+            size::size(
+                &Draws::of(&future.predicted, &Luck::NONE, Order::LongestFirst, seed),
+                &terms,
+            )
+        })
         .collect();
     let cases = longest.iter().zip(&sizes);
     let ours = outcome(
@@ -298,7 +303,7 @@ fn speed() -> Vec<Target> {
             tariff: Some(TARIFF),
         };
         let began = Instant::now();
-        let size = size::size(&Draws::of(&tasks, Order::LongestFirst, SEED), &terms);
+        let size = size::size(&Draws::of(&tasks, &Luck::NONE, Order::LongestFirst, SEED), &terms);
         assert!(size.workers > 0, "somebody works");
         began.elapsed().as_secs_f64() * 1000.0
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::lognormal::LogNormal;
+use super::lognormal::{Common, LogNormal, uniform};
 use super::normal;
 use super::schedule::Workers;
 
@@ -15,6 +15,40 @@ pub enum Order {
     /// By the 80 % quantile, the longest first.
     LongestFirst,
     AsGiven,
+}
+
+/// What befalls tasks beside their own durations.
+#[derive(Clone, Copy, Debug)]
+pub struct Luck {
+    pub common: Common,
+    /// The chance that an attempt fails. It is thought to take as long as one that succeeds.
+    pub failure: f64,
+    /// How many failed attempts of a task are followed by another.
+    pub retries: u32,
+}
+
+impl Luck {
+    /// Nothing fails, and tasks have nothing in common.
+    pub const NONE: Luck = Luck {
+        common: Common::NOTHING,
+        failure: 0.0,
+        retries: 0,
+    };
+
+    /// Attempts that one task takes.
+    pub(super) fn attempts(&self, random: &mut Rng) -> u64 {
+        if self.failure <= 0.0 {
+            return 1;
+        }
+        let failed = (0..self.retries).take_while(|_| random.f64() < self.failure).count();
+        1 + failed as u64
+    }
+}
+
+/// The chance that an attempt fails, of what was seen: as if of 25 attempts before half a one had failed, so that no failure yet is not
+/// none ever.
+pub fn failure_rate(failures: u64, attempts: u64) -> f64 {
+    ((failures as f64 + 0.5) / (attempts as f64 + 25.0)).min(0.95)
 }
 
 /// Durations of one possible future after the other, in milliseconds, in the order in which tasks are given away.
@@ -34,11 +68,12 @@ const PAID: usize = 100;
 
 impl Draws {
     /// As many as an answer at once allows.
-    pub fn of(tasks: &[LogNormal], order: Order, seed: u64) -> Draws {
-        Draws::so_many(tasks, order, (CELLS / tasks.len().max(1)).clamp(FEWEST, MOST), seed)
+    pub fn of(tasks: &[LogNormal], luck: &Luck, order: Order, seed: u64) -> Draws {
+        let count = (CELLS / tasks.len().max(1)).clamp(FEWEST, MOST);
+        Draws::so_many(tasks, luck, order, count, seed)
     }
 
-    pub fn so_many(tasks: &[LogNormal], order: Order, count: usize, seed: u64) -> Draws {
+    pub fn so_many(tasks: &[LogNormal], luck: &Luck, order: Order, count: usize, seed: u64) -> Draws {
         let mut numbers: Vec<usize> = (0..tasks.len()).collect();
         if order == Order::LongestFirst {
             // Alike ones stay as they were given.
@@ -47,9 +82,13 @@ impl Draws {
         let mut random = Rng::with_seed(seed);
         let mut milliseconds = Vec::with_capacity(count * tasks.len());
         for _ in 0..count {
+            let common = luck.common.draw(&mut random);
             milliseconds.extend(numbers.iter().map(|task| {
+                let of = &tasks[*task];
+                let seconds = of.at(normal::quantile(uniform(&mut random))) * common.exp();
                 // Whole milliseconds, as the clock of a run has them.
-                (tasks[*task].at(normal::quantile(random.f64())) * 1000.0).round() as u64
+                let once = (seconds * 1000.0).round() as u64;
+                once.saturating_mul(luck.attempts(&mut random))
             }));
         }
         Draws {
@@ -70,15 +109,11 @@ impl Draws {
     /// When all is done with so many workers that begin at `start`: every draw's end, the earliest first.
     pub fn finish(&self, workers: usize, start: Duration) -> Finish {
         let (mut engaged, start) = (Workers::default(), milliseconds(start));
-        let mut ends: Vec<u64> = self
-            .each()
-            .map(|draw| {
-                engaged.engage(workers, start);
-                engaged.finish(draw).unwrap_or(u64::MAX)
-            })
-            .collect();
-        ends.sort_unstable();
-        Finish { ends }
+        let ends = self.each().map(|draw| {
+            engaged.engage(workers, start);
+            engaged.finish(draw).unwrap_or(u64::MAX)
+        });
+        Finish::of(ends.collect())
     }
 
     /// The chance that all is done by `deadline`, for every number of workers from one to `most`.
@@ -159,12 +194,22 @@ pub struct Finish {
 }
 
 impl Finish {
+    pub(super) fn of(mut ends: Vec<u64>) -> Finish {
+        ends.sort_unstable();
+        Finish { ends }
+    }
+
     pub fn quantile(&self, p: f64) -> Duration {
         let last = self.ends.len().saturating_sub(1);
         let place = (p * last as f64).round() as usize;
         self.ends
             .get(place.min(last))
             .map_or(Duration::ZERO, |end| Duration::from_millis(*end))
+    }
+
+    /// Every draw's end, the earliest first.
+    pub fn ends(&self) -> impl Iterator<Item = Duration> {
+        self.ends.iter().map(|end| Duration::from_millis(*end))
     }
 
     /// The chance that it is by then.

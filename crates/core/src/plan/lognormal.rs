@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::normal;
 
 /// The logarithm of the seconds is normal, with this mean and this standard deviation.
@@ -56,6 +58,14 @@ impl LogNormal {
         self.quantile(gone + p * (1.0 - gone)).max(elapsed)
     }
 
+    /// The same for a task of a run of which no more is known than what runs have in common.
+    pub fn in_any_run(&self, common: &Common) -> LogNormal {
+        LogNormal {
+            mu: self.mu,
+            sigma: self.sigma.hypot(common.sigma),
+        }
+    }
+
     /// Seconds, `z` standard deviations from the median.
     pub(super) fn at(&self, z: f64) -> f64 {
         match self.sigma > 0.0 {
@@ -64,6 +74,40 @@ impl LogNormal {
             false => self.mu.exp(),
         }
     }
+}
+
+/// What all tasks of a run have in common: they are longer or shorter together, by a factor whose logarithm nobody knows. Its spread was
+/// itself seen a few times only, so it follows Student's t with so many degrees of freedom ("Student", "The Probable Error of a Mean",
+/// 1908).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Common {
+    pub sigma: f64,
+    pub degrees: f64,
+}
+
+impl Common {
+    /// Tasks have nothing in common.
+    pub const NOTHING: Common = Common {
+        sigma: 0.0,
+        degrees: 1.0,
+    };
+
+    /// One future's logarithm of the factor.
+    pub(super) fn draw(&self, random: &mut Rng) -> f64 {
+        if self.sigma <= 0.0 {
+            return 0.0;
+        }
+        let normal = |random: &mut Rng| normal::quantile(uniform(random));
+        let squares: f64 = (0..self.degrees.round().clamp(1.0, 100.0) as u32)
+            .map(|_| normal(random).powi(2))
+            .sum();
+        self.sigma * normal(random) / (squares / self.degrees).sqrt()
+    }
+}
+
+/// From 0 to 1, without either.
+pub(super) fn uniform(random: &mut Rng) -> f64 {
+    random.f64().max(f64::EPSILON / 2.0)
 }
 
 /// The longest that there is in place of what is longer.

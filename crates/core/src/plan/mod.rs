@@ -2,11 +2,16 @@
 //! done (`schedule.rs`, `burst.rs`), and how many workers it takes (`size.rs`).
 
 pub mod burst;
+pub mod configuration;
+mod covariates;
+mod levels;
 pub mod lognormal;
 pub mod model;
 pub mod normal;
+pub mod outlook;
 pub mod schedule;
 pub mod size;
+mod two_ways;
 
 use std::time::Duration;
 

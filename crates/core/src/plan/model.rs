@@ -1,130 +1,258 @@
-//! Durations as history tells them: each configuration has its own, drawn to the mean of the job as far as its few runs leave room for luck
-//! (empirical Bayes: B. Efron and C. Morris, "Stein's Paradox in Statistics", 1977; A. Gelman et al., "Bayesian Data Analysis", ch. 5).
+//! Durations as history tells them: each configuration has its own, drawn to what its numbers speak for, or to the mean of the job, as far
+//! as its few runs leave room for luck (empirical Bayes: B. Efron and C. Morris, "Stein's Paradox in Statistics", 1977; A. Gelman et al.,
+//! "Bayesian Data Analysis", ch. 5); and each run its own level (`levels.rs`). The same is done for peaks of memory, in bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::lognormal::LogNormal;
+use super::configuration::Configuration;
+use super::covariates::Covariates;
+use super::levels::Next;
+use super::lognormal::{Common, LogNormal};
+use super::two_ways::{Known, TwoWays};
 
 /// What is thought of the spread of one configuration's durations before anything was seen, as a standard deviation of logarithms.
 const SPREAD: f64 = 0.3;
 /// As if it had been seen so many times.
 const SPREAD_WEIGHT: f64 = 4.0;
-/// How far from right a user's hint is thought to be.
-const HINT_SPREAD: f64 = 0.5;
+/// How far from right a user's hint is thought to be, for all tasks alike and for each.
+const HINT: (f64, f64) = (0.4, 0.4);
+/// And what is thought where nothing is known at all: anything from seconds to hours.
+const NOTHING: (f64, f64) = (3.0, 0.5);
+const ANYTHING: Duration = Duration::from_secs(60);
+/// Of a thought, not of something seen.
+const THOUGHT_DEGREES: f64 = 8.0;
 /// Runs this many standard deviations from their configuration's middle one count as if they were there: an outlier tells of itself only.
 const OUTLIER: f64 = 3.0;
-
-/// A success of a configuration, by the key of its parameters.
+/// A success of a configuration in a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
+    /// Later runs have higher numbers.
+    pub run: i64,
     pub key: i64,
-    pub duration: Duration,
+    /// Logarithm of seconds, or of bytes.
+    pub value: f64,
 }
 
-/// What is known of a job's durations.
+impl Observation {
+    pub fn took(run: i64, key: i64, duration: Duration) -> Observation {
+        let value = LogNormal::around(duration, 0.0).mu;
+        Observation { run, key, value }
+    }
+
+    /// `None` where it was not seen.
+    pub fn occupied(run: i64, key: i64, bytes: u64) -> Option<Observation> {
+        let value = (bytes as f64).ln();
+        (bytes > 0).then_some(Observation { run, key, value })
+    }
+}
+
+/// What is known of how long a job's tasks take.
+#[derive(Clone, Debug)]
+pub enum Knowledge {
+    History(Box<Model>),
+    /// The user's word.
+    Hint(Duration),
+    Nothing,
+}
+
+impl Knowledge {
+    /// Of what was seen, else of the hint.
+    pub fn of(observations: &[Observation], told: &[Configuration], hint: Option<Duration>) -> Knowledge {
+        match (Model::of(observations, told), hint) {
+            (Some(model), _) => Knowledge::History(Box::new(model)),
+            (None, Some(hint)) => Knowledge::Hint(hint),
+            (None, None) => Knowledge::Nothing,
+        }
+    }
+
+    /// A task beside the others of its run.
+    pub fn predict(&self, of: &Configuration) -> LogNormal {
+        match self {
+            Knowledge::History(model) => model.predict(of),
+            Knowledge::Hint(hint) => LogNormal::around(*hint, HINT.1),
+            Knowledge::Nothing => LogNormal::around(ANYTHING, NOTHING.1),
+        }
+    }
+
+    /// What its tasks have in common.
+    pub fn common(&self) -> Common {
+        let thought = |sigma| Common {
+            sigma,
+            degrees: THOUGHT_DEGREES,
+        };
+        match self {
+            Knowledge::History(model) => model.common(),
+            Knowledge::Hint(_) => thought(HINT.0),
+            Knowledge::Nothing => thought(NOTHING.0),
+        }
+    }
+
+    /// The model, where there is a history.
+    pub fn model(&self) -> Option<&Model> {
+        match self {
+            Knowledge::History(model) => Some(model),
+            Knowledge::Hint(_) | Knowledge::Nothing => None,
+        }
+    }
+}
+
+/// What history tells of a job's tasks.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Mean of the logarithms over configurations, and how far it may be off (variance).
-    mean: f64,
-    mean_variance: f64,
-    /// Variance of one configuration's logarithms, and of configurations' means.
+    covariates: Covariates,
+    /// Variance of one configuration's logarithms.
     within: f64,
-    between: f64,
-    known: BTreeMap<i64, Known>,
+    /// Runs of a configuration, on average.
+    runs_each: f64,
+    /// Beyond what their numbers say.
+    known: Family,
+    kin: Family,
+    next: Next,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    mean: f64,
-    runs: f64,
+/// Alike ones that differ.
+#[derive(Clone, Debug)]
+struct Family {
+    members: BTreeMap<i64, Known>,
+    /// Variance of their true means, and of what was seen of each.
+    between: f64,
+    within: f64,
+}
+
+impl Family {
+    fn of(members: BTreeMap<i64, Known>, within: f64) -> Family {
+        Family {
+            between: between(&members, within),
+            members,
+            within,
+        }
+    }
+
+    /// A member as far as it is believed: its mean, how much of it is believed, and its variance.
+    fn member(&self, key: i64) -> Option<(f64, f64, f64)> {
+        let known = self.members.get(&key)?;
+        let luck = self.within / known.runs;
+        let worth = self.between / (self.between + luck);
+        Some((worth * known.mean, worth, worth * luck))
+    }
 }
 
 impl Model {
-    /// `None` when there is no history.
-    pub fn of(observations: &[Observation]) -> Option<Model> {
-        let mut by_key: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-        for observation in observations {
-            let mu = LogNormal::around(observation.duration, 0.0).mu;
-            by_key.entry(observation.key).or_default().push(mu);
-        }
-        if by_key.is_empty() {
+    /// `None` when there is no history. What is told of configurations is optional.
+    pub fn of(observations: &[Observation], told: &[Configuration]) -> Option<Model> {
+        if observations.is_empty() {
             return None;
         }
-        for logarithms in by_key.values_mut() {
-            tame(logarithms);
-        }
-        let known: BTreeMap<i64, Known> = by_key.iter().map(|(key, seen)| (*key, Known::of(seen))).collect();
-        let squares = |(key, seen): (&i64, &Vec<f64>)| -> f64 {
-            let mean = known[key].mean;
-            seen.iter().map(|logarithm| (logarithm - mean).powi(2)).sum()
+        let ways = TwoWays::fit(&tame(observations), SPREAD_WEIGHT, SPREAD * SPREAD);
+        let told: BTreeMap<i64, &Configuration> = told.iter().map(|of| (of.key, of)).collect();
+        let none = BTreeMap::new();
+        let numbers = |key: &i64| told.get(key).map_or(&none, |of| &of.numbers);
+        let points = ways.known.iter().map(|(key, known)| (known.mean, numbers(key)));
+        let covariates = Covariates::of(&points.collect::<Vec<_>>());
+        let beyond = |(key, known): (&i64, &Known)| {
+            let mean = known.mean - covariates.at(numbers(key));
+            (*key, Known { mean, ..*known })
         };
-        let degrees = (observations.len() - known.len()) as f64;
-        let seen: f64 = by_key.iter().map(squares).sum();
-        let within = (SPREAD_WEIGHT * SPREAD * SPREAD + seen) / (SPREAD_WEIGHT + degrees);
-        let between = between(&known, within);
-        // Each configuration counts as much as its mean is known.
-        let weight = |known: &Known| 1.0 / (between + within / known.runs);
-        let weights: f64 = known.values().map(weight).sum();
-        let mean = known.values().map(|known| weight(known) * known.mean).sum::<f64>() / weights;
+        let known: BTreeMap<i64, Known> = ways.known.iter().map(beyond).collect();
+        let runs_each = known.values().map(|known| known.runs).sum::<f64>() / known.len() as f64;
+        let kin = kin(
+            &known,
+            |key| told.get(&key).map_or(key, |of| of.kin),
+            ways.within / runs_each,
+        );
         Some(Model {
-            mean,
-            mean_variance: 1.0 / weights,
-            within,
-            between,
-            known,
+            covariates,
+            within: ways.within,
+            runs_each,
+            known: Family::of(known, ways.within),
+            kin,
+            next: ways.next,
         })
     }
 
-    /// Of a job that never ran, by its user's word.
-    pub fn by_hint(expected: Duration) -> LogNormal {
-        LogNormal::around(expected, HINT_SPREAD)
-    }
-
-    /// How long the next run of a configuration takes; one that was never seen is like the others.
-    pub fn predict(&self, key: i64) -> LogNormal {
-        let Some(known) = self.known.get(&key) else {
-            return LogNormal {
-                mu: self.mean,
-                sigma: (self.within + self.between + self.mean_variance).sqrt(),
-            };
+    /// The next run of a configuration, beside the others of its run; one that was never seen is like its kin, or like all others.
+    pub fn predict(&self, of: &Configuration) -> LogNormal {
+        let base = self.covariates.at(&of.numbers) + self.next.level;
+        let apart = self.known.between + self.within / self.runs_each;
+        let unsure = self.covariates.leverage(&of.numbers) * apart;
+        let (mean, variance) = if let Some((mean, worth, luck)) = self.known.member(of.key) {
+            (mean, luck + (1.0 - worth).powi(2) * unsure)
+        } else if let Some((mean, worth, luck)) = self.kin.member(of.kin) {
+            let among = (self.kin.within - self.within / self.runs_each).max(0.0);
+            (mean, among + luck + (1.0 - worth).powi(2) * unsure)
+        } else {
+            (0.0, self.known.between + unsure)
         };
-        let worth = self.worth(known);
-        let variance = self.within + worth * self.within / known.runs + (1.0 - worth).powi(2) * self.mean_variance;
         LogNormal {
-            mu: self.mean + worth * (known.mean - self.mean),
-            sigma: variance.sqrt(),
+            mu: base + mean,
+            sigma: (self.within + variance).sqrt(),
         }
     }
 
-    /// How much of a configuration's own mean is believed, from 0 to 1.
-    fn worth(&self, known: &Known) -> f64 {
-        self.between / (self.between + self.within / known.runs)
+    /// What the next run's tasks have in common.
+    pub fn common(&self) -> Common {
+        self.next.common
+    }
+
+    /// By how much longer each run takes than the one before, as a difference of logarithms; 0 where no trend is seen.
+    pub fn trend(&self) -> f64 {
+        self.next.trend
+    }
+
+    /// The numbers among the parameters that tell of durations.
+    pub fn covariates(&self) -> impl Iterator<Item = &str> {
+        self.covariates.names()
+    }
+
+    /// How many configurations were seen.
+    pub fn configurations(&self) -> usize {
+        self.known.members.len()
     }
 }
 
-impl Known {
-    fn of(logarithms: &[f64]) -> Known {
-        let runs = logarithms.len() as f64;
-        Known {
-            mean: logarithms.iter().sum::<f64>() / runs,
-            runs,
-        }
+/// Families of configurations that differ in their numbers only; nothing where there are none.
+fn kin(known: &BTreeMap<i64, Known>, kin_of: impl Fn(i64) -> i64, luck: f64) -> Family {
+    let mut families: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+    for (key, known) in known {
+        families.entry(kin_of(*key)).or_default().push(known.mean);
     }
+    let (mut squares, mut degrees) = (0.0, 0.0);
+    let mut members = BTreeMap::new();
+    for (kin, means) in families {
+        let runs = means.len() as f64;
+        let mean = means.iter().sum::<f64>() / runs;
+        squares += means.iter().map(|of| (of - mean).powi(2)).sum::<f64>();
+        degrees += runs - 1.0;
+        members.insert(kin, Known { mean, runs });
+    }
+    if degrees == 0.0 {
+        // One of each: they are their own kin, and their numbers are part of who they are.
+        return Family::of(members, luck);
+    }
+    Family::of(members, (squares / degrees).max(luck))
 }
 
 /// Draws outliers in to where they are still believed. Of fewer than three runs nobody can say which it is.
-fn tame(logarithms: &mut [f64]) {
-    if logarithms.len() < 3 {
-        return;
+fn tame(observations: &[Observation]) -> Vec<Observation> {
+    let mut by_key: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+    for of in observations {
+        by_key.entry(of.key).or_default().push(of.value);
     }
-    let mut sorted = logarithms.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted[sorted.len() / 2];
+    by_key.retain(|_, seen| seen.len() >= 3);
+    let middle = |seen: &mut Vec<f64>| {
+        seen.sort_by(f64::total_cmp);
+        seen[seen.len() / 2]
+    };
+    let middles: BTreeMap<i64, f64> = by_key.iter_mut().map(|(key, seen)| (*key, middle(seen))).collect();
     let reach = OUTLIER * SPREAD;
-    for logarithm in logarithms {
-        *logarithm = logarithm.clamp(middle - reach, middle + reach);
-    }
+    let tamed = |of: &Observation| Observation {
+        value: middles
+            .get(&of.key)
+            .map_or(of.value, |middle| of.value.clamp(middle - reach, middle + reach)),
+        ..*of
+    };
+    observations.iter().map(tamed).collect()
 }
 
 /// The variance of configurations' true means, by the method of moments (R. DerSimonian and N. Laird, "Meta-Analysis in Clinical Trials",
@@ -147,97 +275,4 @@ fn between(known: &BTreeMap<i64, Known>, within: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use fastrand::Rng;
-
-    use super::super::normal;
-    use super::*;
-
-    fn seen(key: i64, seconds: f64) -> Observation {
-        Observation {
-            key,
-            duration: Duration::from_secs_f64(seconds),
-        }
-    }
-
-    /// Weeks of a job whose configurations differ by `between` and vary by `within`; and the true means.
-    fn weeks(
-        configurations: i64,
-        weeks: u32,
-        between: f64,
-        within: f64,
-        random: &mut Rng,
-    ) -> (Vec<Observation>, Vec<f64>) {
-        let mut draw = |sigma: f64| sigma * normal::quantile(random.f64());
-        let means: Vec<f64> = (0..configurations).map(|_| 7.0 + draw(between)).collect();
-        let mut observations = Vec::new();
-        for _ in 0..weeks {
-            for (key, mean) in (0..).zip(&means) {
-                observations.push(seen(key, (mean + draw(within)).exp()));
-            }
-        }
-        (observations, means)
-    }
-
-    #[test]
-    fn without_history_nothing_is_known() {
-        assert!(Model::of(&[]).is_none());
-        assert_eq!(
-            Model::by_hint(Duration::from_secs(60)).median().as_secs_f64().round(),
-            60.0
-        );
-    }
-
-    #[test]
-    fn one_run_of_one_configuration_is_all_there_is_to_go_by() {
-        let model = Model::of(&[seen(1, 100.0)]).expect("there is history");
-        let (same, other) = (model.predict(1), model.predict(2));
-        assert_eq!(same.median().as_secs_f64().round(), 100.0);
-        assert_eq!(other.mu, same.mu);
-        assert!(other.sigma >= same.sigma && same.sigma > SPREAD);
-    }
-
-    #[test]
-    fn what_is_drawn_to_the_mean_is_nearer_the_truth_than_the_last_run() {
-        let (observations, means) = weeks(200, 1, 0.2, 0.3, &mut Rng::with_seed(3));
-        // With one week alone nothing tells luck from difference but the spread thought of beforehand.
-        let model = Model::of(&observations).expect("there is history");
-        let error =
-            |of: &dyn Fn(i64) -> f64| -> f64 { (0..).zip(&means).map(|(key, mean)| (of(key) - mean).powi(2)).sum() };
-        let last = |key: i64| observations[key as usize].duration.as_secs_f64().ln();
-        assert!(error(&|key| model.predict(key).mu) < 0.6 * error(&last));
-    }
-
-    #[test]
-    fn forecasts_are_as_sure_as_they_say() {
-        let mut random = Rng::with_seed(4);
-        let (mut below, mut all) = ([0_u32; 3], 0_u32);
-        for _ in 0..40 {
-            let (observations, means) = weeks(50, 4, 0.35, 0.15, &mut random);
-            let model = Model::of(&observations).expect("there is history");
-            for (key, mean) in (0..).zip(&means) {
-                let next = (mean + 0.15 * normal::quantile(random.f64())).exp();
-                for (count, p) in below.iter_mut().zip([0.1, 0.5, 0.95]) {
-                    *count += u32::from(next <= model.predict(key).quantile(p).as_secs_f64());
-                }
-                all += 1;
-            }
-        }
-        let share = below.map(|count| f64::from(count) / f64::from(all));
-        for (share, p) in share.iter().zip([0.1, 0.5, 0.95]) {
-            assert!(
-                (share - p).abs() < 0.03,
-                "{share} of the runs were below the quantile {p}"
-            );
-        }
-    }
-
-    #[test]
-    fn one_outlier_does_not_carry_a_configuration_away() {
-        let mut observations = vec![seen(1, 100.0); 6];
-        observations.push(seen(1, 10_000.0));
-        let model = Model::of(&observations).expect("there is history");
-        let median = model.predict(1).median().as_secs_f64();
-        assert!((100.0..120.0).contains(&median), "{median}");
-    }
-}
+mod tests;

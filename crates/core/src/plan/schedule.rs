@@ -19,6 +19,13 @@ impl Workers {
         self.start = start;
     }
 
+    /// So many that are free at once, and one more at each of these times.
+    pub(super) fn engage_after(&mut self, free: usize, busy: impl Iterator<Item = u64>) {
+        self.engage(free, 0);
+        self.free.extend(busy.map(Reverse));
+        self.start = self.free.iter().map(|Reverse(end)| *end).max().unwrap_or(0);
+    }
+
     /// Gives a task to the one that is free first; when it will have ended. `None` where nobody works.
     fn give(&mut self, duration: u64) -> Option<u64> {
         let mut first = self.free.peek_mut()?;

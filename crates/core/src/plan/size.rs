@@ -79,7 +79,7 @@ pub fn deciding(tasks: &[LogNormal], room: Duration, at_least: f64) -> Vec<(usiz
 
 #[cfg(test)]
 mod tests {
-    use super::super::burst::Order;
+    use super::super::burst::{Luck, Order};
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -106,7 +106,7 @@ mod tests {
         let tasks = weekly();
         let ceiling = ceiling(&tasks, 59 * MINUTE);
         assert!((ceiling - 0.785).abs() < 0.005, "{ceiling}");
-        let size = size(&Draws::of(&tasks, Order::LongestFirst, 1), &terms(60));
+        let size = size(&Draws::of(&tasks, &Luck::NONE, Order::LongestFirst, 1), &terms(60));
         assert!(!size.reaches && (size.chance - ceiling).abs() < 0.05, "{size:?}");
         assert!(size.workers < 100, "fewer are as good: {size:?}");
     }
@@ -117,13 +117,13 @@ mod tests {
         let place = |job: u32| f64::from(job) / 100.0 + 0.005;
         let known = |job| LogNormal::around(weekly()[0].quantile(place(job)), 0.15);
         let tasks: Vec<LogNormal> = (0..100).map(known).collect();
-        let size = size(&Draws::of(&tasks, Order::LongestFirst, 1), &terms(90));
+        let size = size(&Draws::of(&tasks, &Luck::NONE, Order::LongestFirst, 1), &terms(90));
         assert!(size.reaches && (28..38).contains(&size.workers), "{size:?}");
     }
 
     #[test]
     fn a_better_chance_may_cost_two_in_a_hundred_more_and_no_more() {
-        let draws = Draws::of(&weekly(), Order::LongestFirst, 1);
+        let draws = Draws::of(&weekly(), &Luck::NONE, Order::LongestFirst, 1);
         let terms = terms(90);
         let size = size(&draws, &terms);
         let cheapest = draws
@@ -142,7 +142,10 @@ mod tests {
             most: 8,
             ..terms(90)
         };
-        assert_eq!(size(&Draws::of(&weekly(), Order::LongestFirst, 1), &free).workers, 8);
+        assert_eq!(
+            size(&Draws::of(&weekly(), &Luck::NONE, Order::LongestFirst, 1), &free).workers,
+            8
+        );
     }
 
     #[test]
@@ -157,10 +160,10 @@ mod tests {
 
     #[test]
     fn nothing_to_do_and_nobody_to_do_it() {
-        let nothing = Draws::of(&[], Order::LongestFirst, 1);
+        let nothing = Draws::of(&[], &Luck::NONE, Order::LongestFirst, 1);
         assert_eq!(size(&nothing, &terms(60)).workers, 0);
         let nobody = Terms { most: 0, ..terms(60) };
-        let size = size(&Draws::of(&weekly(), Order::LongestFirst, 1), &nobody);
+        let size = size(&Draws::of(&weekly(), &Luck::NONE, Order::LongestFirst, 1), &nobody);
         assert_eq!((size.workers, size.chance, size.reaches), (0, 0.0, false));
     }
 }

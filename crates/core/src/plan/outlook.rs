@@ -1,0 +1,264 @@
+//! A run under way: what is left of it, and when all is done. What runs already is foreseen by the time it has run; what has ended tells
+//! whether this run as a whole is a slow one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::burst::{Finish, Luck};
+use super::lognormal::{Common, LogNormal, uniform};
+use super::normal;
+use super::schedule::Workers;
+use crate::time::Timestamp;
+
+/// Cells of the draws: a hundredth of a second on one core.
+const CELLS: usize = 100_000;
+const FEWEST: usize = 100;
+const MOST: usize = 500;
+/// Steps of Newton's method: the function is concave, and a handful is enough.
+const STEPS: usize = 8;
+/// Longer than this part of its kind: a straggler.
+const STRAGGLER: f64 = 0.95;
+
+/// A task that is not over.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    of: LogNormal,
+    /// `None`: it waits.
+    since: Option<Timestamp>,
+}
+
+/// What a run's forecaster knows of it.
+#[derive(Debug)]
+pub struct Outlook {
+    open: BTreeMap<i64, Open>,
+    /// Tasks in the order in which they are given away; those that are over are passed over.
+    order: Vec<i64>,
+    luck: Luck,
+    seen: Seen,
+}
+
+/// What has ended: how it took against what was foreseen, weighted by how sure that was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    tasks: f64,
+    weights: f64,
+    weighted: f64,
+}
+
+/// How long a task takes in all, as far as is known now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    pub median: Duration,
+    /// What takes longer is a straggler.
+    pub limit: Duration,
+}
+
+impl Outlook {
+    /// Of tasks that wait, in the order in which they are given away.
+    pub fn new(tasks: impl IntoIterator<Item = (i64, LogNormal)>, luck: Luck) -> Outlook {
+        let mut outlook = Outlook {
+            open: BTreeMap::new(),
+            order: Vec::new(),
+            luck,
+            seen: Seen::default(),
+        };
+        for (seq, of) in tasks {
+            outlook.add(seq, of);
+        }
+        outlook
+    }
+
+    /// One more, which waits behind the others.
+    pub fn add(&mut self, seq: i64, of: LogNormal) {
+        self.open.insert(seq, Open { of, since: None });
+        self.order.push(seq);
+    }
+
+    pub fn start(&mut self, seq: i64, at: Timestamp) {
+        if let Some(task) = self.open.get_mut(&seq) {
+            task.since = Some(at);
+        }
+    }
+
+    /// An attempt has ended, and the task waits again.
+    pub fn put_back(&mut self, seq: i64) {
+        if let Some(task) = self.open.get_mut(&seq) {
+            task.since = None;
+        }
+    }
+
+    /// It is over; a success tells by how long it took.
+    pub fn end(&mut self, seq: i64, took: Option<Duration>) {
+        let Some(task) = self.open.remove(&seq) else { return };
+        if let Some(took) = took {
+            let variance = task.of.sigma.powi(2).max(1e-6);
+            self.seen.tasks += 1.0;
+            self.seen.weights += 1.0 / variance;
+            self.seen.weighted += (LogNormal::around(took, 0.0).mu - task.of.mu) / variance;
+        }
+        if self.order.len() > 2 * self.open.len() + 64 {
+            let open = &self.open;
+            self.order.retain(|seq| open.contains_key(seq));
+        }
+    }
+
+    /// How many are not over.
+    pub fn left(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many were seen to take how long.
+    pub fn seen(&self) -> u64 {
+        self.seen.tasks as u64
+    }
+
+    pub fn prediction(&self, seq: i64, level: &Level) -> Option<Prediction> {
+        let of = level.of(&self.open.get(&seq)?.of);
+        Some(Prediction {
+            median: of.quantile(0.5),
+            limit: of.quantile(STRAGGLER),
+        })
+    }
+
+    /// How slow this run is as a whole, as far as it can be told: the likeliest factor, by what has ended and by what runs longer than it
+    /// should (a censored sample: A. C. Cohen, "Truncated and Censored Samples", 1991), with what was thought of it before.
+    pub fn level(&self, now: Timestamp) -> Level {
+        let common = self.luck.common;
+        if common.sigma <= 0.0 {
+            return Level {
+                shift: 0.0,
+                common: Common::NOTHING,
+            };
+        }
+        let prior = 1.0 / common.sigma.powi(2);
+        let running: Vec<(f64, f64)> = self
+            .open
+            .values()
+            .filter_map(|task| {
+                let sigma = task.of.sigma.max(1e-3);
+                let gone = LogNormal::around(now.since(task.since?), 0.0).mu;
+                Some(((gone - task.of.mu) / sigma, sigma))
+            })
+            .collect();
+        let seen = self.seen;
+        let (mut shift, mut precision) = (seen.weighted / (seen.weights + prior), seen.weights + prior);
+        for _ in 0..STEPS {
+            let mut slope = seen.weighted - seen.weights * shift - prior * shift;
+            precision = seen.weights + prior;
+            for (gone, sigma) in &running {
+                let z = gone - shift / sigma;
+                let hazard = hazard(z);
+                slope += hazard / sigma;
+                precision += (hazard * (hazard - z)).max(0.0) / sigma.powi(2);
+            }
+            let step = slope / precision;
+            shift += step;
+            if step.abs() < 1e-6 {
+                break;
+            }
+        }
+        Level {
+            shift,
+            common: Common {
+                sigma: precision.sqrt().recip(),
+                degrees: common.degrees + seen.tasks,
+            },
+        }
+    }
+
+    /// When all is done from now on, with so many workers. The same seed draws the same luck.
+    pub fn finish(&self, now: Timestamp, workers: usize, level: &Level, seed: u64) -> Finish {
+        let mut random = Rng::with_seed(seed);
+        let mut running: Vec<(LogNormal, Duration)> = Vec::new();
+        let mut waiting: Vec<LogNormal> = Vec::new();
+        for seq in &self.order {
+            match self.open.get(seq) {
+                Some(Open { of, since: Some(at) }) => running.push((*of, now.since(*at))),
+                Some(Open { of, since: None }) => waiting.push(*of),
+                None => {}
+            }
+        }
+        let count = (CELLS / (running.len() + waiting.len()).max(1)).clamp(FEWEST, MOST);
+        let free = workers.max(1).saturating_sub(running.len());
+        let mut engaged = Workers::default();
+        let mut durations: Vec<u64> = Vec::with_capacity(waiting.len());
+        let mut ends = Vec::with_capacity(count);
+        for _ in 0..count {
+            let shift = level.shift + level.common.draw(&mut random);
+            let rest = running.iter().map(|(of, gone)| {
+                let of = LogNormal {
+                    mu: of.mu + shift,
+                    ..*of
+                };
+                let once = of.quantile_after(*gone, uniform(&mut random)).saturating_sub(*gone);
+                let again = self.luck.attempts(&mut random) - 1;
+                let more = of.median().as_millis() as u64 * again;
+                (once.as_millis() as u64).saturating_add(more)
+            });
+            engaged.engage_after(free, rest);
+            durations.clear();
+            durations.extend(waiting.iter().map(|of| {
+                let seconds = of.at(normal::quantile(uniform(&mut random))) * shift.exp();
+                let once = (seconds * 1000.0).round() as u64;
+                once.saturating_mul(self.luck.attempts(&mut random))
+            }));
+            ends.push(engaged.finish(&durations).unwrap_or(u64::MAX));
+        }
+        Finish::of(ends)
+    }
+
+    /// Tasks that alone may be too late within `room`, with the chance of it, the likeliest first; at most so many.
+    pub fn deciding(&self, now: Timestamp, room: Duration, level: &Level, most: usize) -> Vec<(i64, f64)> {
+        let late = |(seq, task): (&i64, &Open)| {
+            let of = level.of(&task.of);
+            let gone = task.since.map_or(Duration::ZERO, |at| now.since(at));
+            let (before, by_then) = (of.within(gone), of.within(gone + room));
+            let chance = match before < 1.0 {
+                true => (1.0 - by_then) / (1.0 - before),
+                false => 0.0,
+            };
+            (*seq, chance)
+        };
+        let mut late: Vec<(i64, f64)> = self
+            .open
+            .iter()
+            .map(late)
+            .filter(|(_, chance)| *chance >= 0.01)
+            .collect();
+        late.sort_by(|a, b| b.1.total_cmp(&a.1));
+        late.truncate(most);
+        late
+    }
+}
+
+/// How slow a run is as a whole, and how sure that is.
+#[derive(Clone, Copy, Debug)]
+pub struct Level {
+    /// Logarithm of the factor.
+    pub shift: f64,
+    common: Common,
+}
+
+impl Level {
+    /// A task in a run of this level.
+    fn of(&self, task: &LogNormal) -> LogNormal {
+        LogNormal {
+            mu: task.mu + self.shift,
+            sigma: task.sigma.hypot(self.common.sigma),
+        }
+    }
+}
+
+/// The hazard of the standard normal: its density by what lies beyond. For large `z` by the first terms of its expansion.
+fn hazard(z: f64) -> f64 {
+    if z > 30.0 {
+        return z + 1.0 / z;
+    }
+    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    density / normal::below(-z).max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests;
