@@ -221,6 +221,7 @@ fn look_around(folder: &Path, wanted: &Wanted) -> Surroundings {
         cpu_milli: machine.cpu_milli,
         memory: machine.memory,
         gpus: machine.gpus,
+        now: crate::output::text::now(),
         ..Surroundings::default()
     };
     for path in &wanted.paths {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::project::deadline::Deadline;
 use crate::project::params::Params;
 use crate::template::Template;
 
@@ -29,6 +30,12 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// Of a run; none by default.
     pub max_duration: Option<Duration>,
+    /// By when a run is to be done; nothing is ended that is late.
+    pub deadline: Option<Deadline>,
+    /// The wanted chance of the deadline, above 0 and below 1.
+    pub confidence: f64,
+    /// How long a task takes by its user's word.
+    pub expected: Option<Duration>,
     /// From TERM to KILL.
     pub stop_timeout: Duration,
     /// How many failed attempts are followed by another.
@@ -177,6 +184,24 @@ pub struct Local {
     pub gpus: Option<u32>,
     /// Bytes of log kept per attempt.
     pub log_limit: u64,
+    /// What it costs, where it has a price.
+    pub cost: Option<Cost>,
+}
+
+/// The price of a machine, in whatever currency.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    pub cpu_hour: f64,
+    /// Of 2³⁰ bytes.
+    pub gib_hour: f64,
+}
+
+impl Cost {
+    /// What an attempt with these resources costs in an hour.
+    pub fn hour(&self, of: &Resources) -> f64 {
+        let gib = of.memory.unwrap_or(0) as f64 / f64::from(1 << 30);
+        f64::from(of.cpu_milli) / 1000.0 * self.cpu_hour + gib * self.gib_hour
+    }
 }
 
 impl Default for Backoff {

@@ -7,6 +7,7 @@
 
 mod check;
 mod container;
+mod deadline;
 pub mod job;
 pub mod params;
 mod quantity;
@@ -19,9 +20,10 @@ mod value;
 
 use std::collections::BTreeMap;
 
+pub use deadline::{BadDeadline, Deadline, Surprise};
 pub use job::{
-    Backoff, Build, Container, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program, Resources, Secret,
-    Tolerance,
+    Backoff, Build, Container, Cost, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program, Resources,
+    Secret, Tolerance,
 };
 pub use resolve::DEFAULTS;
 pub use schema::schema;

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
 use crate::project::container::{RawBuild, RawMount};
+use crate::project::deadline::Deadline;
 use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
 use crate::project::quantity::{Cores, Size};
 use crate::project::table::{read_entries, table};
@@ -88,6 +89,13 @@ table! {
         optional timeout: Duration,
         /// The longest a run may take. No limit by default.
         optional max_duration: Duration,
+        /// By when a run is to be done: counted from what triggered it, the command or the first message ("1h"); or a time of
+        /// day with its zone ("07:00 Europe/Zurich"). Nothing is ended that is late.
+        optional deadline: Deadline,
+        /// How likely the deadline is to be met, 0 to 1: workers are chosen for it, and a run that falls below says so.
+        optional confidence: f64,
+        /// How long a task takes, about: believed until there is history.
+        optional expected: Duration,
         /// From TERM to KILL.
         optional stop_timeout: Duration,
         /// How many failed attempts are followed by another.
@@ -112,8 +120,8 @@ table! {
         optional on_crash: OnCrash,
     }
     later [
-        "deadline", "schedule", "overlap", "alarms", "queue", "service",
-        "inputs", "network", "platform", "duration_hint", "needs", "stage",
+        "schedule", "overlap", "alarms", "queue", "service",
+        "inputs", "network", "platform", "needs", "stage",
     ]
 }
 
@@ -143,8 +151,21 @@ table! {
         optional gpus: u32,
         /// How much of its log is kept of one attempt.
         optional log_limit: Size,
+        /// What it costs, where it has a price: `{ cpu_hour = 0.04, gib_hour = 0.004 }`. Without, all of it is used.
+        optional cost: RawCost,
     }
     later ["docker", "web"]
+}
+
+table! {
+    /// What the machine costs, in whatever currency.
+    "cost" struct RawCost {
+        /// A core for an hour.
+        optional cpu_hour: f64,
+        /// A gibibyte of memory for an hour.
+        optional gib_hour: f64,
+    }
+    later []
 }
 
 table! {

@@ -10,7 +10,7 @@ use crate::finding::Findings;
 use crate::message::Message;
 use crate::project::Project;
 use crate::project::container;
-use crate::project::job::{Backoff, Job, Local, Program, Resources, Secret};
+use crate::project::job::{Backoff, Cost, Job, Local, Program, Resources, Secret};
 use crate::project::params::{Matrix, Params};
 use crate::project::quantity::Size;
 use crate::project::raw::{RawBackoff, RawJob, RawLocal, RawParams, RawProject, Secrets};
@@ -120,6 +120,9 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
         memory_max: bytes(raw.memory_max),
         timeout: plain(raw.timeout),
         max_duration: plain(raw.max_duration),
+        deadline: plain(raw.deadline),
+        confidence: or_default(raw.confidence, &defaults.confidence),
+        expected: plain(raw.expected),
         stop_timeout: or_default(raw.stop_timeout, &defaults.stop_timeout),
         retries: or_default(raw.retries, &defaults.retries),
         backoff: backoff(plain(raw.backoff).unwrap_or_default()),
@@ -150,6 +153,10 @@ fn local(raw: RawLocal) -> Local {
         memory: bytes(raw.memory),
         gpus: plain(raw.gpus),
         log_limit: or_default(raw.log_limit, &PARSED.local.log_limit).0,
+        cost: plain(raw.cost).map(|cost| Cost {
+            cpu_hour: plain(cost.cpu_hour).unwrap_or(0.0),
+            gib_hour: plain(cost.gib_hour).unwrap_or(0.0),
+        }),
     }
 }
 
@@ -223,7 +230,8 @@ mod tests {
                 cpu_milli: None,
                 memory: None,
                 gpus: None,
-                log_limit: 64 << 20
+                log_limit: 64 << 20,
+                cost: None,
             }
         );
     }

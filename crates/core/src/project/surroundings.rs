@@ -15,6 +15,7 @@ use crate::project::params::Params;
 use crate::project::raw::{self, RawJob};
 use crate::project::value::Entries;
 use crate::project::{Project, Secret};
+use crate::time::Timestamp;
 
 /// What the shell must look up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Surroundings {
     /// Bytes.
     pub memory: u64,
     pub gpus: u32,
+    /// The time, for what the calendar holds in store.
+    pub now: Timestamp,
 }
 
 /// What is at a path, links followed.
@@ -117,6 +120,7 @@ pub fn check_surroundings(source: &str, project: &Project, surroundings: &Surrou
             }
             check.secrets();
             check.sizes(project);
+            check.clocks();
         }
     }
     if let Some(memory) = raw.local.and_then(|local| local.into_inner().memory)
@@ -173,6 +177,27 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// A time of day that the clocks skip, or show twice.
+    fn clocks(&mut self) {
+        let Some((deadline, written)) = self.job.deadline.as_ref().zip(self.raw.deadline.as_ref()) else {
+            return;
+        };
+        for surprise in deadline.surprises(self.here.now) {
+            let taken = surprise.taken.strftime("%H:%M");
+            let (how, taken) = match surprise.is_skipped {
+                true => ("skip that time", format!("a run of that day is due at {taken}")),
+                false => (
+                    "show that time twice",
+                    format!("a run of that day is due at the first {taken}"),
+                ),
+            };
+            let message = format!("on {} the clocks {how}: {taken}", surprise.date);
+            let finding = Finding::warning("clock-change", message).at(written.span());
+            self.findings
+                .push(finding.help("choose a time that every day has once, or a zone without summer time such as UTC"));
+        }
+    }
+
     fn error(&mut self, code: &'static str, span: Option<Range<usize>>, message: String, help: String) {
         let finding = Finding::error(code, message).help(help);
         self.findings.push(match span {

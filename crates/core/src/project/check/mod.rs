@@ -4,6 +4,7 @@
 mod command;
 mod consumer;
 mod container;
+mod deadline;
 mod inline;
 
 use std::ops::Range;
@@ -54,6 +55,9 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
     if let Some(local) = &raw.local {
         let local = local.get_ref();
         check_memory("memory", local.memory.as_ref(), findings);
+        if let Some(cost) = &local.cost {
+            deadline::check_cost(cost.get_ref(), findings);
+        }
         if let Some(limit) = local.log_limit.as_ref().filter(|limit| limit.get_ref().0 < 4096) {
             let finding = Finding::error("out-of-range", "`log_limit` must be at least 4 KiB").at(limit.span());
             findings.push(finding);
@@ -122,6 +126,7 @@ fn check_job(job: &RawJob, findings: &mut Findings) {
     for (key, limit) in [("timeout", &job.timeout), ("max_duration", &job.max_duration)] {
         check_positive(key, limit.as_ref(), findings);
     }
+    deadline::check_deadline(job, findings);
     if let Some(workers) = job.max_workers.as_ref().filter(|workers| *workers.get_ref() == 0) {
         findings.push(
             out_of_range(workers, "`max_workers` is 0: nothing would ever run").help("leave it out for no limit"),
