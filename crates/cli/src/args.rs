@@ -12,6 +12,7 @@ use clap_complete::Shell;
 
 pub(crate) use self::queue::{Cargo, Create, Env, Peek, Purge, Queue, QueueVerb, Redrive, Rm, Send, SendBody, Url};
 pub(crate) use self::up::{SECRET_VARIABLE, Up};
+use crate::due::Due;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::select::{Pair, RunName, Target};
@@ -61,6 +62,7 @@ impl Color {
 pub(crate) enum Verb {
     Init(Init),
     Check(Check),
+    Plan(Plan),
     Run(Run),
     Up(Up),
     Send(Send),
@@ -124,6 +126,9 @@ pub(crate) struct Run {
     /// Run at most this many tasks at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: Option<u32>,
+    /// By when it is to be done, in place of the job's `deadline`: `1h`, `07:00 Europe/Zurich`, `2026-11-24T19:00:00Z`
+    #[arg(long, value_name = "BY", conflicts_with = "resume")]
+    pub(crate) deadline: Option<Due>,
     /// Go on with the job's unfinished run; start one where there is none
     #[arg(long, conflicts_with_all = ["message", "params", "only"])]
     pub(crate) resume: bool,
@@ -133,6 +138,35 @@ pub(crate) struct Run {
     /// Say what would run, and start nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Foresee a run: workers, when it is done, the chance of its deadline, what it costs, and what would help
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kingtide plan retrain                       by the job's `deadline`
+  kingtide plan retrain --deadline 1h         within an hour from now
+  kingtide plan retrain --workers 4           with four at once
+  kingtide plan retrain --what-if cpu=8       if this machine gave eight cores
+
+What is foreseen rests on what earlier runs took; before there are any, on the job's `expected`. Nothing is started.")]
+pub(crate) struct Plan {
+    pub(crate) job: String,
+    /// By when, in place of the job's `deadline`: `1h`, `07:00 Europe/Zurich`, `2026-11-24T19:00:00Z`
+    #[arg(long, value_name = "BY")]
+    pub(crate) deadline: Option<Due>,
+    /// With so many at once, in place of what is best
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+    /// As if this machine gave so much: `cpu=8`, `memory=64GiB`, `gpus=2`
+    #[arg(long, value_name = "K=V")]
+    pub(crate) what_if: Vec<Pair>,
+    /// Take the messages from this .csv, .jsonl or .json instead of the job's `params`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) params: Option<PathBuf>,
+    /// Only rows with this parameter; again for another parameter, or another value of the same
+    #[arg(long, value_name = "K=V")]
+    pub(crate) only: Vec<Pair>,
 }
 
 /// Run again what failed, was rejected or cancelled

@@ -12,7 +12,6 @@ use crate::memory::{self, Limit, Limiter, WATCH_INTERVAL};
 use crate::processes;
 use crate::slot::{Ended, SAMPLE_INTERVAL, STARTED_AFTER, Said};
 use crate::spawn::Child;
-use crate::stamp::now_ms;
 use crate::stopper::Stopper;
 use crate::usage;
 use crate::wire::{End, Start, StopReason, Usage};
@@ -245,7 +244,7 @@ impl<'a> Watch<'a> {
         if let Some(pipe) = &self.pipe {
             self.log.drain(pipe.as_fd());
         }
-        let ended_ms = now_ms().max(self.started_ms);
+        let ended_ms = self.started_ms + i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
         let log = self.log.finish();
         let mut usage = usage::at_least(usage::of_rusage(&rusage), self.usage);
         usage.memory = 0;

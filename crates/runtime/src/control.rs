@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::message::{MAX_BODY_BYTES, Message};
+use kingtide_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use tokio::sync::oneshot;
@@ -64,6 +65,8 @@ pub(crate) struct Load {
     pub(crate) job: String,
     pub(crate) source: String,
     pub(crate) workers: Option<u32>,
+    /// By when, in place of what the job says.
+    pub(crate) due: Option<Timestamp>,
     pub(crate) messages: Vec<Message>,
     pub(crate) is_last: bool,
     pub(crate) reply: Reply<RunId>,
@@ -256,6 +259,7 @@ fn load(
                 job: text("job"),
                 source: text("source"),
                 workers: workers(wish),
+                due: wish["due"].as_i64().map(Timestamp),
                 messages,
                 is_last,
                 reply,

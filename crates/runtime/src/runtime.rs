@@ -152,34 +152,31 @@ impl Runtime {
         &self.layout
     }
 
-    /// Makes a run of these messages; they are durable when it returns.
+    /// Makes a run of these messages; they are durable when it returns. `due` in place of what the job says.
     pub fn submit<E>(
         &mut self,
         job: &Job,
         source: &str,
+        due: Option<Timestamp>,
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<RunId, E>, RunError> {
+        let now = now();
         let new = NewRun {
-            job: &job.name,
-            source,
-            retry_of: None,
-            max_duration: job.max_duration,
-            workers: None,
+            due: due.or(NewRun::of(job, source, now).due),
+            ..NewRun::of(job, source, now)
         };
-        Ok(self.store.submit(now(), &new, messages)?)
+        Ok(self.store.submit(now, &new, messages)?)
     }
 
     /// Makes a run of what did not succeed in another; `None` when everything did.
     pub fn retry(&mut self, job: &Job, of: RunId) -> Result<Option<RunId>, RunError> {
         let source = format!("what failed in {}", crate::layout::run_name(&job.name, of));
+        let now = now();
         let new = NewRun {
-            job: &job.name,
-            source: &source,
             retry_of: Some(of),
-            max_duration: job.max_duration,
-            workers: None,
+            ..NewRun::of(job, &source, now)
         };
-        Ok(self.store.retry(now(), of, &new)?)
+        Ok(self.store.retry(now, of, &new)?)
     }
 
     /// The newest run of a job that is not over.

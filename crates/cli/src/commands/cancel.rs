@@ -34,6 +34,7 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
         place: &place,
         project: &project,
         job,
+        due: None,
         workers: None,
         is_detached: false,
     };

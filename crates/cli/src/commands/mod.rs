@@ -14,6 +14,7 @@ mod init;
 mod keeper;
 mod logs;
 mod outputs;
+mod plan;
 mod queue;
 mod results;
 mod retry;
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::Init(init) => init::run(&init, &settings),
         Verb::Check(_) => check::run(&settings),
         Verb::Run(run) => run::run(&run, &settings),
+        Verb::Plan(plan) => plan::run(&plan, &settings),
         Verb::Up(up) => up::run(&up, &settings),
         Verb::Send(send) => send::run(&send, &settings),
         Verb::Queue(queue) => queue::run(&queue, &settings),

@@ -20,6 +20,7 @@ pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
             place: &place,
             project: &project,
             job,
+            due: None,
             workers: retry.workers,
             is_detached: false,
         },

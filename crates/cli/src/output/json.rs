@@ -6,7 +6,9 @@ use std::time::Duration;
 use kingtide_runtime::view::{Run, RunState};
 use serde_json::{Value, json};
 
-pub(crate) use kingtide_runtime::view::json::{attempt, letter, params, queue, run, seconds, task, tasks};
+use super::text::now;
+
+pub(crate) use kingtide_runtime::view::json::{attempt, deadline, letter, params, queue, run, seconds, task, tasks};
 
 /// Writes an object as one line.
 pub(crate) fn line(out: &mut impl Write, value: &Value) -> io::Result<()> {
@@ -28,6 +30,7 @@ pub(crate) fn ended(run: &Run, wall: Duration) -> Value {
         "state": state,
         "wall_s": seconds(wall),
         "tasks": tasks(&run.counts),
+        "deadline": deadline(run, now()),
     })
 }
 
@@ -43,7 +46,7 @@ mod tests {
             ended(&facts.run, Duration::from_millis(151_234)).to_string(),
             concat!(
                 r#"{"run":12,"job":"retrain","state":"failed","wall_s":151.234,"#,
-                r#""tasks":{"total":105,"succeeded":98,"skipped":2,"failed":5,"cancelled":0,"attempts":113}}"#
+                r#""tasks":{"total":105,"succeeded":98,"skipped":2,"failed":5,"cancelled":0,"attempts":113},"deadline":null}"#
             )
         );
     }

@@ -9,6 +9,7 @@ pub mod lognormal;
 pub mod model;
 pub mod normal;
 pub mod outlook;
+pub mod proposal;
 pub mod schedule;
 pub mod size;
 mod two_ways;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::burst::{Finish, Luck};
+use super::burst::{Finish, Luck, coarse};
 use super::lognormal::{Common, LogNormal, uniform};
 use super::normal;
 use super::schedule::Workers;
@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 const CELLS: usize = 100_000;
 const FEWEST: usize = 100;
 const MOST: usize = 500;
+/// More that wait are bundled.
+const MOST_TASKS: usize = 10_000;
 /// Steps of Newton's method: the function is concave, and a handful is enough.
 const STEPS: usize = 8;
 /// Longer than this part of its kind: a straggler.
@@ -180,6 +182,7 @@ impl Outlook {
                 None => {}
             }
         }
+        let waiting = coarse(&waiting, MOST_TASKS);
         let count = (CELLS / (running.len() + waiting.len()).max(1)).clamp(FEWEST, MOST);
         let free = workers.max(1).saturating_sub(running.len());
         let mut engaged = Workers::default();

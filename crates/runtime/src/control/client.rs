@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
+use kingtide_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{TIMEOUT, reach};
@@ -33,6 +34,8 @@ pub struct Submission<'a> {
     /// Where its messages come from, in words.
     pub source: &'a str,
     pub workers: Option<u32>,
+    /// By when, in place of what the job says.
+    pub due: Option<Timestamp>,
 }
 
 /// What became of a wish to retry.
@@ -110,7 +113,12 @@ pub fn submit<E>(
 ) -> Result<Option<Result<RunId, E>>, ControlError> {
     let Some(stream) = connect(root)? else { return Ok(None) };
     stream.set_write_timeout(Some(PATIENCE))?;
-    let load = json!({ "job": submission.job, "source": submission.source, "workers": submission.workers });
+    let load = json!({
+        "job": submission.job,
+        "source": submission.source,
+        "workers": submission.workers,
+        "due": submission.due.map(|at| at.0),
+    });
     let mut lines = BufWriter::with_capacity(64 * 1024, &stream);
     writeln!(lines, "{}", json!({ "load": load }))?;
     for message in messages {

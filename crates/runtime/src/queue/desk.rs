@@ -9,6 +9,7 @@ use kingtide_core::contract::ACCOUNT;
 use kingtide_core::time::Timestamp;
 
 use super::definition::Queue;
+use crate::store::lore::Shelf;
 
 /// What is kept between two transactions.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Desk {
     /// When the clock changes something in a queue, of those that nothing has touched since that was looked up.
     agenda: BTreeMap<String, Option<i64>>,
     holders: BTreeSet<String>,
+    /// What is known of jobs' durations.
+    pub(super) shelf: Shelf,
     /// Expired letters of queues that nobody looks at were last removed then.
     pub(super) swept_at: Option<Timestamp>,
     /// What is cached agrees with what is committed.
@@ -36,6 +39,7 @@ impl Desk {
             queues: BTreeMap::new(),
             agenda: BTreeMap::new(),
             holders: BTreeSet::new(),
+            shelf: Shelf::default(),
             swept_at: None,
             settled: true,
             durable: false,
@@ -47,9 +51,15 @@ impl Desk {
         if !self.settled {
             self.queues.clear();
             self.agenda.clear();
+            self.shelf.clear();
         }
         self.settled = false;
         self.durable = false;
+    }
+
+    /// A run is over: there is more to learn from.
+    pub(crate) fn learn_anew(&mut self) {
+        self.shelf.clear();
     }
 
     /// The transaction was committed.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kingtide_core::finding::Severity;
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
+use kingtide_core::plan::configuration::Configuration;
 use kingtide_core::project::params::{Row, RowCheck};
 use kingtide_core::project::{Job, Mode};
 use rusqlite::params;
@@ -57,7 +58,7 @@ impl Queues<'_> {
         let body = self.body_of(&letter)?;
         let reason = match check_body(of, &body) {
             Ok(message) => {
-                self.take_in(job, &letter, &body, message.key())?;
+                self.take_in(job, &letter, &body, &message)?;
                 return Ok(());
             }
             Err(reason) => reason,
@@ -81,8 +82,8 @@ impl Queues<'_> {
     /// In consumer mode: the letter gets a task that follows it, and shares its body with it.
     pub(super) fn accompany(&mut self, job: &str, letter: Letter) -> Result<Letter, Refusal> {
         let body = self.body_of(&letter)?;
-        let key = Message::parse(&body).map_or(0, |message| message.key());
-        let task = self.take_in(job, &letter, &body, key)?;
+        let message = Message::of_body(&body);
+        let task = self.take_in(job, &letter, &body, &message)?;
         Ok(Letter {
             body: None,
             task: Some(task),
@@ -90,23 +91,19 @@ impl Queues<'_> {
         })
     }
 
-    fn take_in(&mut self, job: &str, letter: &Letter, body: &str, key: i64) -> Result<TaskId, Refusal> {
-        let mean = match self.means.get(job) {
-            Some(mean) => *mean,
-            None => {
-                let mean = intake::mean_duration(self.rows, job)?;
-                self.means.insert(job.to_owned(), mean);
-                mean
-            }
-        };
+    fn take_in(&mut self, job: &str, letter: &Letter, body: &str, message: &Message) -> Result<TaskId, Refusal> {
+        let configuration = Configuration::of(message);
+        let jobs = self.jobs;
+        let of = &jobs[job];
+        let lore = self.desk.shelf.lore(self.rows, of, configuration.shape)?;
         let message = NewMessage {
-            job,
+            job: of,
             message_id: &letter.message_id,
             body,
             attributes: letter.attributes.as_deref(),
             sent_at: letter.sent_at,
-            key,
-            mean,
+            lore: &lore,
+            configuration: &configuration,
         };
         let arrival = intake::take_in(self.rows, self.now, &message)?;
         self.desk.durable = true;

@@ -88,8 +88,6 @@ pub(crate) struct Queues<'a> {
     now: Timestamp,
     jobs: &'a BTreeMap<String, Job>,
     notes: Vec<Note>,
-    /// By job: what is predicted for parameters never seen.
-    means: BTreeMap<String, Option<i64>>,
 }
 
 /// Why something was not done.
@@ -152,7 +150,6 @@ impl<'a> Queues<'a> {
             now,
             jobs,
             notes: Vec::new(),
-            means: BTreeMap::new(),
         }
     }
 

@@ -1,16 +1,20 @@
 //! One transaction: the engine's changes and the reads it asks for between them, committed at once or not at all.
 
+use std::cell::RefCell;
+
 use kingtide_core::engine::event::{AttemptRow, Change, Counts, Ledger, Named, TaskRow, TaskState};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::flush::Log;
+use super::lore::Shelf;
 use super::{Store, StoreError};
 
 /// An open transaction of the lease's holder. Dropped without `commit`, nothing has happened.
 pub struct Batch<'a> {
     pub(super) tx: &'a Connection,
+    pub(super) shelf: &'a RefCell<Shelf>,
     log: Option<&'a Log>,
 }
 
@@ -44,6 +48,7 @@ impl Store {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let batch = Batch {
             tx: &self.connection,
+            shelf: &self.shelf,
             log: self.log.as_ref(),
         };
         let found: i64 = batch

@@ -1,10 +1,13 @@
 //! Messages that others send to a job: each is a task of the job's open run, which the first of them opens.
 
 use kingtide_core::id::{RunId, TaskId};
+use kingtide_core::plan::configuration::Configuration;
+use kingtide_core::project::Job;
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use super::lore::{self, Lore};
 
 /// Where the messages of such a run come from, in words.
 const SOURCE: &str = "sent to the queue";
@@ -12,17 +15,16 @@ const SOURCE: &str = "sent to the queue";
 /// A message to be worked off.
 #[derive(Debug)]
 pub(crate) struct NewMessage<'a> {
-    pub(crate) job: &'a str,
+    pub(crate) job: &'a Job,
     pub(crate) message_id: &'a str,
     pub(crate) body: &'a str,
     /// Of its sender, as JSON.
     pub(crate) attributes: Option<&'a str>,
     /// Milliseconds since the Unix epoch.
     pub(crate) sent_at: i64,
-    /// Of its parameters: durations are remembered under it.
-    pub(crate) key: i64,
-    /// What `mean_duration` says.
-    pub(crate) mean: Option<i64>,
+    pub(crate) lore: &'a Lore,
+    /// What it is asked about.
+    pub(crate) configuration: &'a Configuration,
 }
 
 /// What a message has become.
@@ -44,41 +46,34 @@ pub(crate) fn take_in(rows: &Connection, now: Timestamp, message: &NewMessage<'_
                RETURNING id, total";
     let open = rows
         .prepare_cached(sql)?
-        .query_row([message.job], |row| Ok((RunId(row.get(0)?), row.get(1)?)));
+        .query_row([&message.job.name], |row| Ok((RunId(row.get(0)?), row.get(1)?)));
     let open: Option<(RunId, i64)> = open.optional()?;
     let (run, seq) = match open {
         Some(open) => open,
         None => {
-            let sql = "INSERT INTO run (job, state, source, created_at, total, intake)
-                       VALUES (?1, 'open', ?2, ?3, 1, 1)";
-            rows.prepare_cached(sql)?.execute(params![message.job, SOURCE, now.0])?;
-            (RunId(rows.last_insert_rowid()), 1)
+            let sql = "INSERT INTO run (job, state, source, created_at, total, intake, due_at, confidence)
+                       VALUES (?1, 'open', ?2, ?3, 1, 1, ?4, ?5)";
+            let due = message.job.deadline.as_ref().map(|deadline| deadline.due(now).0);
+            let confidence = due.map(|_| message.job.confidence);
+            let values = params![message.job.name, SOURCE, now.0, due, confidence];
+            rows.prepare_cached(sql)?.execute(values)?;
+            let run = RunId(rows.last_insert_rowid());
+            lore::note_luck(rows, run, message.lore)?;
+            (run, 1)
         }
     };
-    let predicted = predicted(rows, message.job, message.key, message.mean)?;
+    let foreseen = message.lore.foresee(message.configuration);
     let sql = "INSERT INTO message (run, seq, body, message_id, attributes, sent_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (id, attributes) = (message.message_id, message.attributes);
     let values = params![run.0, seq, message.body, id, attributes, message.sent_at];
     rows.prepare_cached(sql)?.execute(values)?;
-    let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
-    rows.prepare_cached(sql)?
-        .execute(params![run.0, seq, message.key, predicted])?;
+    let sql =
+        "INSERT INTO task (run, seq, state, key, predicted, mu, sigma) VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6)";
+    let (key, of) = (message.configuration.key, foreseen.of);
+    let values = params![run.0, seq, key, foreseen.order, of.mu, of.sigma];
+    rows.prepare_cached(sql)?.execute(values)?;
     Ok(Arrival {
         task: run.task(seq),
         opened: open.is_none(),
     })
-}
-
-/// What is predicted for parameters never seen: the mean of those that were, in milliseconds. `None` when nothing was.
-pub(crate) fn mean_duration(rows: &Connection, job: &str) -> Result<Option<i64>, StoreError> {
-    let sql = "SELECT CAST(avg(milliseconds) AS INTEGER) FROM duration WHERE job = ?1";
-    Ok(rows.prepare_cached(sql)?.query_row([job], |row| row.get(0))?)
-}
-
-/// How long a message is expected to take, in milliseconds; 0 when nothing is known of its job.
-pub(crate) fn predicted(rows: &Connection, job: &str, key: i64, mean: Option<i64>) -> Result<i64, StoreError> {
-    let Some(mean) = mean else { return Ok(0) };
-    let sql = "SELECT milliseconds FROM duration WHERE job = ?1 AND key = ?2";
-    let known = rows.prepare_cached(sql)?.query_row(params![job, key], |row| row.get(0));
-    Ok(known.optional()?.unwrap_or(mean))
 }

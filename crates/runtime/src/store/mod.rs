@@ -1,18 +1,20 @@
 //! The store: one SQLite file, one writer. What is committed survives a power loss (`flush.rs`), but for what may be lost.
 //!
 //! `lease.rs` says who may write, `changes.rs` writes what the engine decided, `queue.rs` answers what it asks,
-//! `runs.rs` makes and opens runs, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
+//! `runs.rs` makes and opens runs, `lore.rs` learns from them, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
 mod flush;
 mod instances;
 pub(crate) mod intake;
 mod lease;
+pub(crate) mod lore;
 mod queue;
 mod runs;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,17 +23,21 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use changes::Batch;
 pub use lease::{Holder, LeaseError};
+pub use lore::Lore;
 pub use queue::Offer;
 pub use runs::NewRun;
 
 /// `KTID` in ASCII: says whose database this is (PRAGMA application_id).
 pub const APPLICATION_ID: i32 = 0x4B54_4944;
 /// The schema that this version writes (PRAGMA user_version).
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// What takes an empty database to version 1, that to version 2, and so on.
-pub(crate) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+pub(crate) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// How long a writer waits for another to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +51,7 @@ pub struct Store {
     term: lease::Term,
     /// `None` where the file system bears no write-ahead log: there SQLite flushes by itself.
     log: Option<flush::Log>,
+    shelf: RefCell<lore::Shelf>,
 }
 
 /// Why a database cannot be used.
@@ -136,6 +143,7 @@ impl Store {
             epoch: 0,
             term: lease::Term::from_environment(),
             log: None,
+            shelf: RefCell::default(),
         };
         store.identify()?;
         if store.migrate().map_err(failed)? {

@@ -1,28 +1,48 @@
 //! Runs: made with all their messages in one transaction, found again, opened for the engine, remembered when over.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
 
 use kingtide_core::engine::event::{Counts, Host, Leased, Ledger, OpenRun, RunState, TaskState};
 use kingtide_core::engine::state::Named;
 use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::message::Message;
+use kingtide_core::plan::configuration::Configuration;
 use kingtide_core::project::{Job, Mode};
 use kingtide_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Batch, Store, StoreError, intake};
+use super::{Batch, Store, StoreError, lore};
 
 /// A run, to be made.
 #[derive(Clone, Debug)]
 pub struct NewRun<'a> {
-    pub job: &'a str,
+    pub job: &'a Job,
     /// Where its messages come from, in words.
     pub source: &'a str,
     pub retry_of: Option<RunId>,
-    pub max_duration: Option<Duration>,
     /// At most so many attempts at once.
     pub workers: Option<u32>,
+    /// By when it is to be done.
+    pub due: Option<Timestamp>,
+}
+
+impl<'a> NewRun<'a> {
+    /// Triggered now.
+    pub fn of(job: &'a Job, source: &'a str, now: Timestamp) -> NewRun<'a> {
+        NewRun {
+            job,
+            source,
+            retry_of: None,
+            workers: None,
+            due: job.deadline.as_ref().map(|deadline| deadline.due(now)),
+        }
+    }
+
+    /// When it is ended.
+    fn limit(&self, now: Timestamp) -> Option<i64> {
+        self.job.max_duration.map(|duration| (now + duration).0)
+    }
 }
 
 impl Store {
@@ -59,10 +79,9 @@ impl Store {
         };
         let rows = messages.iter().cloned().map(Ok::<_, Infallible>);
         let Ok(()) = batch.add_messages(run, new.job, rows)?;
-        let deadline = new.max_duration.map(|duration| (now + duration).0);
         batch.tx.execute(
             "UPDATE run SET loading = ?2, deadline_at = ?3 WHERE id = ?1",
-            params![run.0, !is_last, deadline],
+            params![run.0, !is_last, new.limit(now)],
         )?;
         batch.commit()?;
         Ok(run)
@@ -107,7 +126,7 @@ impl Store {
         let run = batch.new_run(now, new)?;
         let which = "task.run = ?2 AND state IN ('failed', 'rejected', 'cancelled')";
         let numbered = format!(
-            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, message_id, attributes, key, predicted
+            "SELECT ?1, row_number() OVER (ORDER BY task.seq) AS number, body, message_id, attributes, key, predicted, mu, sigma
              FROM task JOIN message USING (run, seq) WHERE {which}"
         );
         let total = batch.tx.execute(
@@ -122,8 +141,8 @@ impl Store {
         }
         batch.tx.execute(
             &format!(
-                "INSERT INTO task (run, seq, state, key, predicted)
-                 SELECT ?1, number, 'waiting', key, predicted FROM ({numbered})"
+                "INSERT INTO task (run, seq, state, key, predicted, mu, sigma)
+                 SELECT ?1, number, 'waiting', key, predicted, mu, sigma FROM ({numbered})"
             ),
             params![run.0, of.0],
         )?;
@@ -136,6 +155,11 @@ impl Store {
         batch
             .tx
             .execute("UPDATE run SET total = ?2 WHERE id = ?1", params![run.0, total as i64])?;
+        // What was foreseen of them still holds.
+        batch.tx.execute(
+            "UPDATE run SET (common, degrees, failure) = (SELECT common, degrees, failure FROM run WHERE id = ?2) WHERE id = ?1",
+            params![run.0, of.0],
+        )?;
         batch.commit()?;
         Ok(Some(run))
     }
@@ -238,38 +262,22 @@ impl Store {
         let folders = statement.query_map([], |row| row.get(0))?;
         Ok(folders.collect::<Result<_, _>>()?)
     }
-
-    /// Learns from a run that is over what its successes took.
-    pub fn remember(&mut self, run: RunId) -> Result<(), StoreError> {
-        let batch = self.begin()?;
-        // The newest weighs as much as all before it: `kingtide_core::plan::remember`.
-        batch.tx.execute(
-            "INSERT INTO duration (job, key, milliseconds)
-             SELECT run.job, task.key, max(attempt.ended_at - attempt.started_at)
-             FROM task JOIN run ON run.id = task.run
-                  JOIN attempt ON attempt.run = task.run AND attempt.seq = task.seq AND attempt.number = task.attempt
-             WHERE task.run = ?1 AND task.state = 'succeeded' AND attempt.started_at IS NOT NULL
-             GROUP BY task.key
-             ON CONFLICT (job, key) DO UPDATE SET milliseconds = (milliseconds + excluded.milliseconds) / 2",
-            [run.0],
-        )?;
-        batch.commit()
-    }
 }
 
 impl Batch<'_> {
     fn new_run(&self, now: Timestamp, new: &NewRun<'_>) -> Result<RunId, StoreError> {
-        let deadline = new.max_duration.map(|duration| (now + duration).0);
         self.tx.execute(
-            "INSERT INTO run (job, state, source, retry_of, created_at, deadline_at, workers)
-             VALUES (?1, 'open', ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO run (job, state, source, retry_of, created_at, deadline_at, workers, due_at, confidence)
+             VALUES (?1, 'open', ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
-                new.job,
+                new.job.name,
                 new.source,
                 new.retry_of.map(|run| run.0),
                 now.0,
-                deadline,
-                new.workers
+                new.limit(now),
+                new.workers,
+                new.due.map(|at| at.0),
+                new.due.map(|_| new.job.confidence),
             ],
         )?;
         Ok(RunId(self.tx.last_insert_rowid()))
@@ -279,26 +287,37 @@ impl Batch<'_> {
     fn add_messages<E>(
         &self,
         run: RunId,
-        job: &str,
+        job: &Job,
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<(), E>, StoreError> {
-        let mean = intake::mean_duration(self.tx, job)?;
         let sql = "INSERT INTO message (run, seq, body) VALUES (?1, ?2, ?3)";
         let mut message_row = self.tx.prepare_cached(sql)?;
-        let sql = "INSERT INTO task (run, seq, state, key, predicted) VALUES (?1, ?2, 'waiting', ?3, ?4)";
+        let sql =
+            "INSERT INTO task (run, seq, state, key, predicted, mu, sigma) VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6)";
         let mut task_row = self.tx.prepare_cached(sql)?;
         let sql = "SELECT total FROM run WHERE id = ?1";
         let mut total: i64 = self.tx.prepare_cached(sql)?.query_row([run.0], |row| row.get(0))?;
+        let mut lore = None;
         for message in messages {
             let message = match message {
                 Ok(message) => message,
                 Err(error) => return Ok(Err(error)),
             };
             total += 1;
-            let key = message.key();
-            let predicted = intake::predicted(self.tx, job, key, mean)?;
+            let configuration = Configuration::of(&message);
+            let known = match &lore {
+                // Messages of other shapes are rare, and those of the first speak for all.
+                Some(lore) => Arc::clone(lore),
+                None => self.shelf.borrow_mut().lore(self.tx, job, configuration.shape)?,
+            };
+            let foreseen = known.foresee(&configuration);
+            lore.get_or_insert(known);
             message_row.execute(params![run.0, total, message.body()])?;
-            task_row.execute(params![run.0, total, key, predicted])?;
+            let (order, of) = (foreseen.order, foreseen.of);
+            task_row.execute(params![run.0, total, configuration.key, order, of.mu, of.sigma])?;
+        }
+        if let Some(lore) = lore {
+            lore::note_luck(self.tx, run, &lore)?;
         }
         let sql = "UPDATE run SET total = ?2 WHERE id = ?1";
         self.tx.prepare_cached(sql)?.execute(params![run.0, total])?;

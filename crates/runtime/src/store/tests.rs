@@ -6,6 +6,7 @@ use kingtide_core::engine::Receive;
 use kingtide_core::engine::event::{Change, Counts, Ledger, RunState, TaskRow, TaskState};
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
+use kingtide_core::project::{self, Job};
 use kingtide_core::time::Timestamp;
 use tempfile::TempDir;
 
@@ -30,14 +31,11 @@ fn store() -> (TempDir, Store) {
     (folder, store)
 }
 
-fn new_run() -> NewRun<'static> {
-    NewRun {
-        job: "retrain",
-        source: "test",
-        retry_of: None,
-        max_duration: None,
-        workers: None,
-    }
+fn job() -> Job {
+    let source = "[project]\nname = \"p\"\n[job.retrain]\ncommand = [\"true\"]\n";
+    let (project, findings) = project::load(source);
+    assert_eq!(findings.0, []);
+    project.expect("no findings").jobs["retrain"].clone()
 }
 
 fn submit(store: &mut Store, dests: &[&str]) -> RunId {
@@ -45,7 +43,7 @@ fn submit(store: &mut Store, dests: &[&str]) -> RunId {
         .iter()
         .map(|dest| Message::parse(&format!(r#"{{"dest":"{dest}"}}"#)).expect("an object"));
     store
-        .submit(NOW, &new_run(), messages.map(Ok::<_, Infallible>))
+        .submit(NOW, &NewRun::of(&job(), "test", NOW), messages.map(Ok::<_, Infallible>))
         .expect("written")
         .expect("no bad rows")
 }
@@ -108,7 +106,11 @@ fn a_runtime_that_wakes_up_late_writes_nothing() {
     );
     assert!(
         first
-            .submit(late, &new_run(), std::iter::empty::<Result<Message, Infallible>>())
+            .submit(
+                late,
+                &NewRun::of(&job(), "test", NOW),
+                std::iter::empty::<Result<Message, Infallible>>()
+            )
             .is_err()
     );
     first.give_lease_back().expect("without effect");
@@ -161,7 +163,7 @@ fn a_row_that_fails_leaves_no_run_behind() {
     let (_folder, mut store) = store();
     let rows = [Ok(Message(serde_json::Map::new())), Err("row 2 is bad")];
     let failed = store
-        .submit(NOW, &new_run(), rows.into_iter())
+        .submit(NOW, &NewRun::of(&job(), "test", NOW), rows.into_iter())
         .expect("no failure of the store");
     assert_eq!(failed, Err("row 2 is bad"));
     assert_eq!(store.unfinished("retrain").expect("read"), None);
@@ -193,8 +195,8 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
         );
     }
     store.remember(first).expect("learnt");
-    // SFO was never seen: it is taken for the mean of the others.
-    let second = submit(&mut store, &["BOS", "SFO", "LAX"]);
+    // SFO was never seen: it may take longer than either.
+    let second = submit(&mut store, &["BOS", "LAX", "SFO"]);
     assert_eq!(offered(&mut store, second, NOW), [3, 2, 1]);
     let later = Timestamp(NOW.0 + 5_000);
     let delayed = TaskRow {
@@ -238,7 +240,7 @@ fn a_retry_repeats_what_did_not_succeed() {
         Some(("retrain".to_owned(), RunState::Failed, false))
     );
     let again = store
-        .retry(NOW, run, &new_run())
+        .retry(NOW, run, &NewRun::of(&job(), "test", NOW))
         .expect("written")
         .expect("two to repeat");
     let batch = store.begin().expect("ours");

@@ -90,6 +90,7 @@ impl Turn<'_> {
         observe: &mut dyn FnMut(Notice),
     ) -> Result<(), RunError> {
         self.store.remember(run)?;
+        self.calls.desk.learn_anew();
         // Nobody reads them any more.
         let _ = std::fs::remove_dir_all(self.layout.messages(run));
         self.actuators.contexts.remove(&run);

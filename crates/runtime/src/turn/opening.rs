@@ -178,14 +178,13 @@ impl<'a> Turn<'a> {
                 return Ok(());
             }
         };
+        let now = now();
         let new = NewRun {
-            job: &job.name,
-            source: &load.source,
-            retry_of: None,
-            max_duration: job.max_duration,
             workers: load.workers,
+            due: load.due.or(NewRun::of(job, &load.source, now).due),
+            ..NewRun::of(job, &load.source, now)
         };
-        let run = self.store.load(now(), load.run, &new, &load.messages, load.is_last)?;
+        let run = self.store.load(now, load.run, &new, &load.messages, load.is_last)?;
         if load.is_last {
             events.extend(self.open(run, observe)?);
         }
@@ -215,14 +214,13 @@ impl<'a> Turn<'a> {
             }
         };
         let source = format!("what failed in {}", run_name(&job.name, of));
+        let now = now();
         let new = NewRun {
-            job: &job.name,
-            source: &source,
             retry_of: Some(of),
-            max_duration: job.max_duration,
             workers,
+            ..NewRun::of(job, &source, now)
         };
-        let run = self.store.retry(now(), of, &new)?;
+        let run = self.store.retry(now, of, &new)?;
         if let Some(run) = run {
             events.extend(self.open(run, observe)?);
         }

@@ -39,6 +39,14 @@ pub fn tasks(counts: &Counts) -> Value {
     })
 }
 
+/// By when a run is to be done; `met` is null while that is open, `chance` is what was foreseen when it began.
+pub fn deadline(run: &Run, now: Timestamp) -> Value {
+    match run.due_at {
+        None => Value::Null,
+        Some(at) => json!({ "at": rfc3339(at), "met": run.is_met(now), "chance": run.chance }),
+    }
+}
+
 pub fn run(run: &Run, now: Timestamp) -> Value {
     json!({
         "run": run.id.0,
@@ -52,6 +60,7 @@ pub fn run(run: &Run, now: Timestamp) -> Value {
         "ended_at": run.ended_at.map(rfc3339),
         "wall_s": seconds(run.wall(now)),
         "tasks": tasks(&run.counts),
+        "deadline": deadline(run, now),
     })
 }
 

@@ -27,6 +27,11 @@ pub struct Run {
     pub retry_of: Option<RunId>,
     pub created_at: Timestamp,
     pub deadline_at: Option<Timestamp>,
+    /// By when it is to be done.
+    pub due_at: Option<Timestamp>,
+    /// The chance of that as it was foreseen when it began, and the one that was wanted.
+    pub chance: Option<f64>,
+    pub confidence: Option<f64>,
     pub ended_at: Option<Timestamp>,
     pub counts: Counts,
 }
@@ -37,13 +42,20 @@ impl Run {
         run_name(&self.job, self.id)
     }
 
+    /// Whether it was over by its deadline; `None` where it had none, or was cancelled.
+    pub fn is_met(&self, now: Timestamp) -> Option<bool> {
+        let due = self.due_at.filter(|_| self.state != RunState::Cancelled)?;
+        let at = self.ended_at.unwrap_or(now);
+        (self.ended_at.is_some() || at > due).then_some(at <= due)
+    }
+
     /// From its creation to its end, or to `now`.
     pub fn wall(&self, now: Timestamp) -> Duration {
         self.ended_at.unwrap_or(now).since(self.created_at)
     }
 }
 
-const COLUMNS: &str = "id, job, state, reason, late, source, retry_of, created_at, deadline_at, ended_at, \
+const COLUMNS: &str = "id, job, state, reason, late, source, retry_of, created_at, deadline_at, due_at, chance, confidence, ended_at, \
                        total, succeeded, skipped, failed, rejected, cancelled, attempts";
 
 impl Snapshot<'_> {
@@ -108,6 +120,9 @@ fn row_to_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
         created_at: Timestamp(row.get("created_at")?),
         deadline_at: row.get::<_, Option<i64>>("deadline_at")?.map(Timestamp),
+        due_at: row.get::<_, Option<i64>>("due_at")?.map(Timestamp),
+        chance: row.get("chance")?,
+        confidence: row.get("confidence")?,
         ended_at: row.get::<_, Option<i64>>("ended_at")?.map(Timestamp),
         counts: Counts {
             total: row.get("total")?,

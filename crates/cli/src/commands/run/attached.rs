@@ -26,6 +26,7 @@ pub(super) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages, taken
         job: &launch.job.name,
         source: &messages.source,
         workers: launch.workers,
+        due: launch.due,
     };
     let mut refused = None;
     let run = Messages::hand_over(launch.place, launch.job, wish, |rows| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Project};
+use kingtide_core::time::Timestamp;
 use kingtide_runtime::store::LeaseError;
 use kingtide_runtime::view::{Filter, Run, RunState, Snapshot, TaskState};
 use kingtide_runtime::{ExecuteOptions, OpenError, RunError, Runtime, control};
@@ -26,6 +27,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) project: &'a Project,
     pub(crate) job: &'a Job,
     pub(crate) workers: Option<u32>,
+    /// By when, in place of what the job says.
+    pub(crate) due: Option<Timestamp>,
     /// Do not wait for its end.
     pub(crate) is_detached: bool,
 }
@@ -110,7 +113,9 @@ pub(crate) fn start(launch: &Launch<'_>, wish: &Wish, messages: &Messages) -> Ou
         );
     }
     let run = Messages::hand_over(launch.place, launch.job, wish, |rows| {
-        runtime.submit(launch.job, &messages.source, rows).map_err(failed)
+        runtime
+            .submit(launch.job, &messages.source, launch.due, rows)
+            .map_err(failed)
     })?;
     if launch.is_detached {
         return attached::detach(runtime, launch, run);

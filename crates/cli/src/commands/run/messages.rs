@@ -34,13 +34,19 @@ impl Wish {
     pub(crate) fn of(run: &Run) -> Wish {
         if !run.message.is_empty() {
             Wish::One(run.message.clone())
-        } else if run.params.is_some() || !run.only.is_empty() {
-            Wish::Rows {
-                file: run.params.clone(),
-                only: run.only.clone(),
-            }
         } else {
-            Wish::Params
+            Wish::rows(run.params.as_ref(), &run.only)
+        }
+    }
+
+    /// Of a file, or of the job's own; all, or only some.
+    pub(crate) fn rows(file: Option<&PathBuf>, only: &[Pair]) -> Wish {
+        if file.is_none() && only.is_empty() {
+            return Wish::Params;
+        }
+        Wish::Rows {
+            file: file.cloned(),
+            only: only.to_vec(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `run`: a job over its messages.
 
 mod attached;
+pub(crate) mod dry_run;
 pub(crate) mod launch;
 pub(crate) mod messages;
-mod plan;
 pub(crate) mod watcher;
 
 use kingtide_core::project::{Job, Mode};
@@ -13,6 +13,7 @@ use self::launch::Launch;
 use self::messages::{Messages, Wish};
 use crate::args::Run;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output::text::now;
 use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         project: &project,
         job,
         workers: run.workers,
+        due: run.deadline.as_ref().map(|due| due.at(now())).transpose()?,
         is_detached: run.detach,
     };
     if run.resume
@@ -37,7 +39,24 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
         return Ok(exit);
     }
     let wish = Wish::of(run);
-    let needs_params = match &wish {
+    messages_of(job, &wish)?;
+    let messages = Messages::check(&place, job, &wish);
+    crate::project::print_findings(&messages.findings, &name, &source, settings);
+    if messages.findings.has_errors() {
+        return Err(Failure::said(Exit::Findings));
+    }
+    if run.dry_run {
+        return dry_run::print(&launch, &wish, &messages);
+    }
+    launch::start(&launch, &wish, &messages)
+}
+
+/// Whether there are messages to be had.
+///
+/// # Errors
+/// When the job needs some and nothing says where they are.
+pub(crate) fn messages_of(job: &Job, wish: &Wish) -> Outcome<()> {
+    let needs_params = match wish {
         Wish::Params => !takes_nothing(job),
         Wish::Rows { file, .. } => file.is_none(),
         Wish::One(_) | Wish::Lines(_) => false,
@@ -51,15 +70,7 @@ pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
             )),
         );
     }
-    let messages = Messages::check(&place, job, &wish);
-    crate::project::print_findings(&messages.findings, &name, &source, settings);
-    if messages.findings.has_errors() {
-        return Err(Failure::said(Exit::Findings));
-    }
-    if run.dry_run {
-        return plan::print(&launch, &wish, &messages);
-    }
-    launch::start(&launch, &wish, &messages)
+    Ok(())
 }
 
 /// Whether a command has no placeholder: then it runs once, with an empty message.

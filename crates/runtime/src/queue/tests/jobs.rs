@@ -190,12 +190,17 @@ fn what_the_job_cannot_run_goes_to_the_dead_letters_with_a_reason() {
 fn what_is_known_of_durations_orders_what_is_sent() {
     let mut house = House::with_job("");
     let key = kingtide_core::message::Message::parse(BOS).expect("an object").key();
-    let sql = "INSERT INTO duration (job, key, milliseconds) VALUES ('retrain', ?1, 100), ('retrain', 1, 300)";
+    let sql = "INSERT INTO observation (job, run, key, milliseconds) VALUES ('retrain', 1, ?1, 1000), ('retrain', 1, 1, 30000)";
     house.rows.execute(sql, [key]).expect("written");
     house.send("retrain", BOS);
     house.send("retrain", LAX);
-    assert_eq!(house.scalar::<i64>("SELECT predicted FROM task WHERE seq = 1"), 100);
-    assert_eq!(house.scalar::<i64>("SELECT predicted FROM task WHERE seq = 2"), 200);
+    let seconds = |seq: i64| house.scalar::<f64>(&format!("SELECT exp(mu) FROM task WHERE seq = {seq}"));
+    assert!((0.9..2.0).contains(&seconds(1)), "{}", seconds(1));
+    assert!((3.0..9.0).contains(&seconds(2)), "nobody saw it: {}", seconds(2));
+    assert_eq!(
+        house.scalar::<i64>("SELECT seq FROM task ORDER BY predicted DESC LIMIT 1"),
+        2
+    );
 }
 
 #[test]

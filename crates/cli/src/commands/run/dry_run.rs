@@ -15,11 +15,11 @@ use crate::project::capacity;
 
 /// What this machine gives to tasks.
 #[derive(Clone, Copy, Debug)]
-struct Room(Capacity);
+pub(crate) struct Room(pub(crate) Capacity);
 
 impl Room {
     /// How many attempts of a job fit side by side, and what sets the limit.
-    fn slots(self, job: &Job, workers: Option<u32>) -> (u64, &'static str) {
+    pub(crate) fn slots(self, job: &Job, workers: Option<u32>) -> (u64, &'static str) {
         let need = &job.resources;
         let cpu = u64::from(self.0.cpu_milli)
             .checked_div(u64::from(need.cpu_milli))

@@ -1,0 +1,199 @@
+//! What is known of a run that has not begun.
+
+use std::time::Duration;
+
+use kingtide_core::engine::packing::Capacity;
+use kingtide_core::plan::burst::Tariff;
+use kingtide_core::plan::configuration::Configuration;
+use kingtide_core::plan::lognormal::LogNormal;
+use kingtide_core::plan::model::Knowledge;
+use kingtide_core::plan::proposal::{Proposal, Question};
+use kingtide_core::project::{Job, Project};
+use kingtide_runtime::store::Lore;
+use kingtide_runtime::view::{Database, OpenError};
+
+use super::super::run::dry_run::Room;
+use super::super::run::messages::{Messages, Wish};
+use crate::args::Plan;
+use crate::exit::{Failure, Outcome};
+use crate::project::{Place, capacity};
+use crate::select::Pair;
+
+/// The same question gets the same answer.
+const SEED: u64 = 1;
+/// So many tasks are known by name; a plan of more names them by their numbers.
+const MOST_LABELS: usize = 100_000;
+
+/// What is foreseen, and by what.
+pub(super) struct Foresight {
+    pub(super) job: String,
+    pub(super) tasks: usize,
+    pub(super) slots: usize,
+    /// What sets that limit.
+    pub(super) limit: &'static str,
+    pub(super) deadline: Option<Duration>,
+    pub(super) confidence: f64,
+    /// `None` where nothing is known.
+    pub(super) proposal: Option<Proposal>,
+    /// Configurations that were seen; 0 without history.
+    pub(super) configurations: usize,
+    pub(super) is_hint: bool,
+    /// From run to run, as a share.
+    pub(super) trend: Option<f64>,
+    pub(super) covariates: Vec<String>,
+    /// Runs of which nothing was learned, because their parameters had other names.
+    pub(super) foreign: u64,
+    /// The most memory that one of twenty runs of a task exceeds, and which task's.
+    pub(super) memory: Option<(u64, String)>,
+    pub(super) reserved: Option<u64>,
+    known: Vec<LogNormal>,
+    labels: Vec<String>,
+}
+
+/// A task that is named.
+pub(super) struct Named {
+    pub(super) label: String,
+    pub(super) median: Duration,
+    /// Shorter nineteen times of twenty.
+    pub(super) long: Duration,
+}
+
+impl Foresight {
+    pub(super) fn of(
+        place: &Place,
+        project: &Project,
+        job: &Job,
+        wish: &Wish,
+        plan: &Plan,
+        deadline: Option<Duration>,
+    ) -> Outcome<Foresight> {
+        let (mut told, mut labels) = (Vec::new(), Vec::new());
+        Messages::hand_over(place, job, wish, |messages| {
+            for message in messages {
+                let message = match message {
+                    Ok(message) => message,
+                    Err(finding) => return Ok(Err(finding)),
+                };
+                told.push(Configuration::of(&message));
+                if labels.len() < MOST_LABELS {
+                    labels.push(message.label());
+                }
+            }
+            Ok(Ok(()))
+        })?;
+        let lore = lore(place, job, told.first().map_or(0, |of| of.shape))?;
+        let there = what_if(capacity(project), &plan.what_if)?;
+        let (slots, limit) = Room(there).slots(job, None);
+        let common = lore.luck.common;
+        let predicted: Vec<LogNormal> = told.iter().map(|of| lore.knowledge.predict(of)).collect();
+        let is_known = !matches!(lore.knowledge, Knowledge::Nothing);
+        let proposal = is_known.then(|| {
+            Proposal::of(&Question {
+                tasks: &predicted,
+                luck: lore.luck,
+                start: lore.start.unwrap_or_default(),
+                deadline,
+                confidence: job.confidence,
+                slots: usize::try_from(slots).unwrap_or(usize::MAX).max(1),
+                workers: plan.workers.map(|workers| workers as usize),
+                hourly: project.local.cost.map(|cost| cost.hour(&job.resources)),
+                // This machine is there already.
+                tariff: Tariff {
+                    start: Duration::ZERO,
+                    least: Duration::ZERO,
+                },
+                seed: SEED,
+            })
+        });
+        let model = lore.knowledge.model();
+        let largest = lore.memory.model().and_then(|memory| {
+            let peak = |of: &Configuration| {
+                memory
+                    .predict(of)
+                    .in_any_run(&memory.common())
+                    .quantile(0.95)
+                    .as_secs_f64()
+            };
+            let peaks = told.iter().enumerate().map(|(task, of)| (task, peak(of)));
+            peaks.max_by(|a, b| a.1.total_cmp(&b.1))
+        });
+        let mut foresight = Foresight {
+            job: job.name.clone(),
+            tasks: told.len(),
+            slots: usize::try_from(slots).unwrap_or(usize::MAX).max(1),
+            limit,
+            deadline,
+            confidence: job.confidence,
+            proposal,
+            configurations: model.map_or(0, |model| model.configurations()),
+            is_hint: matches!(lore.knowledge, Knowledge::Hint(_)),
+            trend: model
+                .map(|model| model.trend())
+                .filter(|trend| *trend != 0.0)
+                .map(f64::exp_m1),
+            covariates: model.map_or_else(Vec::new, |model| model.covariates().map(str::to_owned).collect()),
+            foreign: lore.foreign,
+            memory: None,
+            reserved: job.resources.memory,
+            known: predicted.iter().map(|of| of.in_any_run(&common)).collect(),
+            labels,
+        };
+        foresight.memory = largest.map(|(task, bytes)| (bytes as u64, foresight.task(task).label));
+        Ok(foresight)
+    }
+
+    pub(super) fn task(&self, number: usize) -> Named {
+        let of = &self.known[number];
+        let label = self.labels.get(number).filter(|label| !label.is_empty());
+        Named {
+            label: label.cloned().unwrap_or_else(|| format!("task {}", number + 1)),
+            median: of.median(),
+            long: of.quantile(0.95),
+        }
+    }
+
+    /// The longest, where there is any.
+    pub(super) fn longest(&self) -> Option<Named> {
+        let longest = (0..self.known.len()).max_by(|a, b| self.known[*a].mu.total_cmp(&self.known[*b].mu))?;
+        Some(self.task(longest))
+    }
+}
+
+fn lore(place: &Place, job: &Job, shape: i64) -> Outcome<Lore> {
+    let database = match Database::open(&place.folder) {
+        Ok(database) => database,
+        Err(OpenError::Missing) => return Ok(Lore::of_nothing(job)),
+        Err(_) => place.database()?,
+    };
+    Ok(database.snapshot()?.lore(job, shape)?)
+}
+
+/// The machine as it would be.
+fn what_if(mut there: Capacity, changes: &[Pair]) -> Outcome<Capacity> {
+    for change in changes {
+        let value = change.value.as_str();
+        let bad = |what: &str| Failure::usage(format!("`--what-if {}={value}`: {what}", change.name));
+        match change.name.as_str() {
+            "cpu" => {
+                let cores: f64 = value
+                    .parse()
+                    .map_err(|_| bad("a number of cores, `cpu=8` for instance"))?;
+                if !(0.001..1e6).contains(&cores) {
+                    return Err(bad("at least 0.001 and less than a million cores"));
+                }
+                there.cpu_milli = (cores * 1000.0).round() as u32;
+            }
+            "memory" => {
+                let size: bytesize::ByteSize = value.parse().map_err(|_| bad("a size, `memory=64GiB` for instance"))?;
+                there.memory = size.as_u64();
+            }
+            "gpus" => there.gpus = value.parse().map_err(|_| bad("a whole number"))?,
+            _ => {
+                return Err(bad(
+                    "the machine's `cpu`, `memory` and `gpus` can be thought of as others",
+                ));
+            }
+        }
+    }
+    Ok(there)
+}

@@ -1,0 +1,67 @@
+//! By when, as it is typed: as in the file, or a moment of the calendar.
+
+use std::str::FromStr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use kingtide_core::project::Deadline;
+use kingtide_core::time::Timestamp;
+
+use crate::exit::Failure;
+use crate::output::text::ago;
+
+/// `1h`, `07:00 Europe/Zurich`, `2026-11-24T19:00:00Z`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Due {
+    Deadline(Deadline),
+    On(Timestamp),
+}
+
+impl FromStr for Due {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Due, String> {
+        let is_date = text.len() > 10 && text.as_bytes()[4] == b'-';
+        if is_date && let Ok(moment) = humantime::parse_rfc3339_weak(text) {
+            let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Ok(Due::On(Timestamp(0) + since));
+        }
+        match Deadline::parse(text) {
+            Ok(deadline) => Ok(Due::Deadline(deadline)),
+            Err(bad) => Err(format!("{}: {}", bad.message, bad.help)),
+        }
+    }
+}
+
+impl Due {
+    /// # Errors
+    /// When it is over.
+    pub(crate) fn at(&self, trigger: Timestamp) -> Result<Timestamp, Failure> {
+        match self {
+            Due::Deadline(deadline) => Ok(deadline.due(trigger)),
+            Due::On(at) if *at > trigger => Ok(*at),
+            Due::On(at) => {
+                let past = trigger.since(*at).max(Duration::from_secs(2));
+                Err(
+                    Failure::usage(format!("that deadline has passed: it was {}", ago(past)))
+                        .help("name a moment to come, or how long it may take from now: `--deadline 1h`"),
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_and_durations() {
+        let now = Timestamp(1_795_543_200_000);
+        let at = |text: &str| text.parse::<Due>().map(|due| due.at(now).map(|at| at.0 - now.0).ok());
+        assert_eq!(at("1h"), Ok(Some(3_600_000)));
+        assert_eq!(at("2026-11-24T19:00:00Z"), Ok(Some(3_600_000)));
+        assert_eq!(at("2026-11-24 17:00:00"), Ok(None));
+        assert_eq!(at("19:00 UTC"), Ok(Some(3_600_000)));
+        assert!(at("19:00").is_err() && at("tomorrow").is_err());
+    }
+}
