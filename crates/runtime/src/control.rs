@@ -2,10 +2,11 @@
 //!
 //! The socket is only how to reach the runtime; who may write is the lease's business. Each connection says one thing and
 //! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, `{"memory":["12/3/1"]}` (of attempts that
-//! run), `{"ask":[…]}` with operations of the queues, or `{"load":{…}}` followed by one message a line and an empty line.
+//! run), `{"progress":12}` (what is shown of a run), `{"ask":[…]}` with operations of the queues, or `{"load":{…}}` followed by one message a line and an empty line.
 //! `client.rs` is the other end.
 
 mod client;
+mod standing;
 
 use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Write};
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 use tokio::sync::oneshot;
 
-pub use client::{ControlError, Retried, Submission, ask, cancel, is_answering, memory, retry, submit};
+pub use client::{ControlError, Retried, Submission, ask, cancel, is_answering, memory, progress, retry, submit};
 
 use crate::asker;
 use crate::samples::Samples;
@@ -138,6 +139,8 @@ fn answer(stream: &UnixStream, samples: &Samples, tell: &impl Fn(Wish) -> bool) 
     } else if let Some(attempts) = wish["memory"].as_array() {
         // Nor does it hold up the loop to look every second.
         json!({ "memory": attempts.iter().map(|attempt| memory_of(attempt, samples)).collect::<Vec<_>>() })
+    } else if let Some(run) = wish["progress"].as_i64() {
+        json!({ "progress": samples.progress(RunId(run)).as_ref().map(standing::write) })
     } else if let Some(run) = wish["retry"].as_i64() {
         let outcome = hand_over(tell, |reply| Wish::Retry {
             run: RunId(run),

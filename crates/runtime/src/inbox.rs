@@ -8,6 +8,7 @@ use kingtide_exec::wire::Report;
 
 use crate::control::Wish;
 use crate::docker::{Held, Told};
+use crate::forecaster::Foreseen;
 use crate::runtime::RunError;
 use crate::sqs::Call;
 use crate::surroundings::Prepared;
@@ -32,6 +33,8 @@ pub(crate) enum Inbound {
     Wish(Wish),
     /// What this job's attempts need is there, or cannot be had.
     Prepared(String, Result<Box<Prepared>, RunError>),
+    /// How a run is going to end.
+    Foreseen(Box<Foreseen>),
     /// Something to tell people; the loop can do nothing about it.
     Said(String),
 }

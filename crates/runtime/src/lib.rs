@@ -8,6 +8,7 @@ mod containers;
 pub mod control;
 pub mod docker;
 pub mod endpoints;
+mod forecaster;
 mod hex;
 pub mod http;
 mod inbox;

@@ -5,6 +5,7 @@ use std::time::Duration;
 pub use kingtide_core::engine::event::Counts;
 use kingtide_core::engine::event::{RunState, TaskState};
 use kingtide_core::id::{InstanceId, RunId};
+pub use kingtide_core::plan::outlook::Prediction;
 use kingtide_core::time::Timestamp;
 
 use crate::endpoints::Endpoints;
@@ -53,6 +54,9 @@ pub struct Progress {
     /// How many are leased in all.
     pub leased: u64,
     pub remaining: Option<Duration>,
+    /// Where something is known of how long tasks take.
+    pub forecast: Option<Forecast>,
+    pub load: Load,
     /// Nothing new is started any more (first Ctrl-C).
     pub draining: bool,
 }
@@ -66,6 +70,40 @@ pub struct Running {
     pub label: String,
     pub started_at: Timestamp,
     pub memory: u64,
+    pub prediction: Option<Prediction>,
+}
+
+/// When a run is done, as far as is known now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// As likely before as after.
+    pub p50: Timestamp,
+    /// Before it 19 times of 20.
+    pub p95: Timestamp,
+    pub due: Option<Due>,
+}
+
+/// By when a run is to be done, and how likely it will be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Due {
+    pub at: Timestamp,
+    pub chance: f64,
+    /// The chance that is wanted.
+    pub confidence: f64,
+}
+
+/// What of the machine is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Attempts of this run that fit side by side, and those that are there.
+    pub slots: u32,
+    pub taken: u32,
+    /// Thousandths of a core that what runs uses, as last sampled, of those that are given.
+    pub cpu_milli: u32,
+    pub cpu_milli_given: u32,
+    /// Bytes, likewise.
+    pub memory: u64,
+    pub memory_given: u64,
 }
 
 /// An attempt that did not succeed.

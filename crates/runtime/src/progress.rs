@@ -9,7 +9,8 @@ use kingtide_core::id::{AttemptId, RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
 
-use crate::notice::{Notice, Progress, Running};
+use crate::forecaster::Foreseen;
+use crate::notice::{Load, Notice, Progress, Running};
 use crate::samples::Samples;
 
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -28,6 +29,7 @@ pub(crate) struct Gauge {
     /// Tasks that were over when this runtime began, and the time spent in attempts since.
     done_before: u64,
     last: Counts,
+    foreseen: Option<Foreseen>,
 }
 
 impl Gauge {
@@ -41,6 +43,7 @@ impl Gauge {
             samples,
             done_before: counts.done(),
             last: counts,
+            foreseen: None,
         }
     }
 
@@ -57,8 +60,13 @@ impl Gauge {
         self.labels.get(&task).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn sampled(&mut self, attempt: AttemptId, memory: u64) {
-        self.samples.note(attempt, memory);
+    pub(crate) fn sampled(&mut self, attempt: AttemptId, cpu_ms: u64, memory: u64) {
+        self.samples.note(attempt, cpu_ms, memory);
+    }
+
+    /// What is shown of its end until something newer is.
+    pub(crate) fn foresee(&mut self, foreseen: Foreseen) {
+        self.foreseen = Some(foreseen);
     }
 
     /// It is no longer with the keeper.
@@ -75,8 +83,10 @@ impl Gauge {
             return;
         }
         self.told = Some(Instant::now());
+        let foreseen = self.foreseen.as_ref();
         let running = engine
             .running()
+            .filter(|(attempt, _)| attempt.task.run == self.run)
             .take(MOST_RUNNING)
             .map(|(attempt, started_at)| Running {
                 seq: attempt.task.seq,
@@ -84,10 +94,12 @@ impl Gauge {
                 label: self.label(attempt.task),
                 started_at,
                 memory: self.samples.memory(attempt),
+                prediction: foreseen.and_then(|of| of.predictions.get(&attempt.task.seq).copied()),
             });
         let mut running: Vec<Running> = running.collect();
         running.sort_by_key(|running| running.started_at);
-        observe(Notice::Progress(Progress {
+        let forecast = foreseen.and_then(|of| of.forecast);
+        let progress = Progress {
             run: self.run,
             name: self.name.clone(),
             now,
@@ -95,9 +107,15 @@ impl Gauge {
             counts: self.last,
             running,
             leased: engine.leased() as u64,
-            remaining: self.remaining(now),
+            remaining: forecast
+                .map(|forecast| forecast.p50.since(now))
+                .or_else(|| self.remaining(now)),
+            forecast,
+            load: self.load(engine),
             draining: engine.is_draining(),
-        }));
+        };
+        self.samples.stand(progress.clone());
+        observe(Notice::Progress(progress));
     }
 
     /// These counts are on disk.
@@ -114,6 +132,21 @@ impl Gauge {
             state,
             reason,
             counts: self.last,
+        }
+    }
+
+    /// What of the machine is in use, by this run and by others.
+    fn load(&self, engine: &Engine) -> Load {
+        let (slots, taken) = engine.slots(self.run);
+        let (cpu_milli, memory) = self.samples.sums();
+        let given = engine.capacity();
+        Load {
+            slots,
+            taken,
+            cpu_milli,
+            cpu_milli_given: given.cpu_milli,
+            memory,
+            memory_given: given.memory,
         }
     }
 

@@ -8,6 +8,7 @@ mod alone;
 mod calls;
 mod commit;
 mod doors;
+mod foresight;
 mod hosts;
 mod opening;
 mod premises;
@@ -25,6 +26,7 @@ use signal_hook::consts::SIGINT;
 
 pub(crate) use self::alone::perform as perform_alone;
 use self::calls::Calls;
+use self::foresight::Watched;
 use self::hosts::Hosts;
 use self::opening::Preparation;
 pub(crate) use self::premises::Mailbox;
@@ -33,6 +35,7 @@ use crate::actuators::Actuators;
 use crate::containers::Containers;
 use crate::control::Wish;
 use crate::endpoints;
+use crate::forecaster::Forecaster;
 use crate::inbox::{self, Inbound};
 use crate::layout::Layout;
 use crate::notice::Notice;
@@ -148,6 +151,8 @@ struct Turn<'a> {
     hosts: Hosts,
     gauges: BTreeMap<RunId, Gauge>,
     calls: Calls,
+    forecaster: Forecaster,
+    watched: BTreeMap<RunId, Watched>,
     /// By job: whether what its attempts need beside their messages is there.
     preparations: BTreeMap<String, Preparation>,
     renewed: Instant,
@@ -190,6 +195,8 @@ impl<'a> Turn<'a> {
         Ok(Turn {
             engine: Engine::new(seed(), errand.options.capacity),
             gauges: BTreeMap::new(),
+            forecaster: Forecaster::start(premises.mailbox.clone()).map_err(RunError::Prepare)?,
+            watched: BTreeMap::new(),
             actuators: Actuators {
                 containers: Containers::new(docker, sender.clone()),
                 keys: Arc::clone(&premises.keys),
@@ -317,6 +324,7 @@ impl<'a> Turn<'a> {
                 Inbound::Wish(wish) => self.wish(wish, &mut events, observe)?,
                 Inbound::Prepared(job, outcome) => self.prepared(&job, outcome, &mut events, observe)?,
                 Inbound::Call(call) => self.calls.arrived.push(*call),
+                Inbound::Foreseen(foreseen) => self.foreseen(*foreseen, &mut events, observe)?,
                 Inbound::Said(why) => observe(Notice::Said(why)),
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kingtide_core::id::AttemptId;
 use kingtide_core::time::Timestamp;
-use kingtide_runtime::notice::{Notice, Progress, Running};
+use kingtide_runtime::notice::{Load, Notice, Progress, Running};
 use kingtide_runtime::view::{Lease, Queue, Run, Snapshot, Task};
 use serde_json::{Value, json};
 
@@ -99,7 +99,8 @@ pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &Atomi
             waker.watch_process(lease.pid);
             watched = Some(lease.pid);
         }
-        watcher.on_notice(Notice::Progress(standing.progress()));
+        let shown = memory.progress(run.id, lease).unwrap_or_else(|| standing.progress());
+        watcher.on_notice(Notice::Progress(shown));
         waker.wait(tick)?;
         if until.load(Ordering::Relaxed) {
             return Ok(());
@@ -159,6 +160,8 @@ impl Standing {
                 .collect(),
             leased: self.queue.running + self.queue.leased,
             remaining,
+            forecast: None,
+            load: Load::default(),
             draining: false,
         }
     }
@@ -254,6 +257,7 @@ fn running(task: &Task, memory: Option<u64>) -> Running {
         label: task.message.label(),
         started_at: task.started_at.unwrap_or_default(),
         memory: memory.unwrap_or(0),
+        prediction: None,
     }
 }
 

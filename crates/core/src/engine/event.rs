@@ -39,6 +39,11 @@ pub enum Event {
     },
     /// What the attempts of this run need is there: they may start.
     Ready(RunId),
+    /// From now on so many attempts of this run at once; what runs beyond them goes on.
+    Workers {
+        run: RunId,
+        most: u32,
+    },
     /// Messages of this run have been sent while it was open; they wait.
     Arrived {
         run: RunId,

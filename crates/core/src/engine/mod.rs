@@ -117,6 +117,7 @@ impl Engine {
             Event::Collected { attempt, collected } => self.on_collected(now, attempt, collected, &mut step)?,
             Event::Published { attempt } => self.on_published(attempt, &mut step)?,
             Event::Ready(run) => self.on_ready(run),
+            Event::Workers { run, most } => self.on_workers(run, most),
             Event::Arrived { run, count } => self.on_arrived(now, run, count),
             Event::Followed(followed) => self.on_followed(now, *followed, &mut step)?,
             Event::ConsumerOpened(open) => self.on_consumer_opened(now, *open),
@@ -160,6 +161,19 @@ impl Engine {
     /// Counts of a run that is open.
     pub fn counts(&self, run: RunId) -> Option<Counts> {
         self.runs.get(&run).map(|run| run.counts)
+    }
+
+    /// What the machine gives.
+    pub fn capacity(&self) -> Capacity {
+        self.packing.capacity()
+    }
+
+    /// How many attempts of a run fit side by side when nothing else runs, and how many are there; 0 of one that is not open.
+    pub fn slots(&self, run: RunId) -> (u32, u32) {
+        let Some(of) = self.runs.get(&run) else { return (0, 0) };
+        let slots = Packing::new(self.packing.capacity()).room(of.job.resources);
+        let pools = self.pools.iter().filter(|(pool, _)| pool.run == run);
+        (slots.min(of.workers), pools.map(|(_, state)| state.placed).sum())
     }
 
     /// How many tasks are leased at the moment.

@@ -32,6 +32,11 @@ impl Packing {
         }
     }
 
+    /// What there is in all.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
     /// How many more of these fit now.
     pub fn room(&self, wanted: Resources) -> u32 {
         let cpu =

@@ -192,6 +192,13 @@ impl Engine {
         }
     }
 
+    pub(super) fn on_workers(&mut self, id: RunId, most: u32) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            let most = run.job.max_workers.map_or(most, |limit| limit.min(most));
+            run.workers = most.max(1);
+        }
+    }
+
     /// More has been sent to a run that takes in what others send.
     pub(super) fn on_arrived(&mut self, now: Timestamp, id: RunId, count: u64) {
         if let Some(run) = self.runs.get_mut(&id) {

@@ -116,6 +116,12 @@ impl Outlook {
         self.seen.tasks as u64
     }
 
+    /// Tasks that run.
+    pub fn running(&self) -> impl Iterator<Item = i64> {
+        let running = self.open.iter().filter(|(_, task)| task.since.is_some());
+        running.map(|(seq, _)| *seq)
+    }
+
     pub fn prediction(&self, seq: i64, level: &Level) -> Option<Prediction> {
         let of = level.of(&self.open.get(&seq)?.of);
         Some(Prediction {

@@ -10,7 +10,8 @@ use kingtide_core::message::Message;
 use kingtide_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::{TIMEOUT, reach};
+use super::{TIMEOUT, reach, standing};
+use crate::notice::Progress;
 use crate::sqs::fault::Fault;
 use crate::sqs::operation::{Answer, Operation};
 
@@ -84,6 +85,18 @@ pub fn memory(root: &Path, attempts: &[AttemptId], within: Duration) -> Result<O
     let mut reply = answer(&stream, within)?;
     let memory = serde_json::from_value(reply["memory"].take()).map_err(io::Error::other)?;
     Ok(Some(memory))
+}
+
+/// What the runtime that lives shows of a run; `None` when none lives, or it does not work on that. It answers within so long even if its
+/// loop waits for the disk.
+///
+/// # Errors
+/// When it says nothing: it is stopped, or of a version that does not know the question.
+pub fn progress(root: &Path, run: RunId, within: Duration) -> Result<Option<Progress>, ControlError> {
+    let Some(stream) = connect(root)? else { return Ok(None) };
+    writeln!(&stream, "{}", json!({ "progress": run.0 }))?;
+    let reply = answer(&stream, within)?;
+    Ok(standing::read(&reply["progress"]))
 }
 
 /// Has operations of the queues performed by the runtime that lives; `None` when none lives. What was performed is on disk when the

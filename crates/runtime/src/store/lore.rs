@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kingtide_core::id::RunId;
+use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
 use kingtide_core::plan::burst::{Luck, failure_rate};
 use kingtide_core::plan::configuration::Configuration;
-use kingtide_core::plan::lognormal::LogNormal;
+use kingtide_core::plan::lognormal::{Common, LogNormal};
 use kingtide_core::plan::model::{Knowledge, Observation};
 use kingtide_core::project::Job;
-use rusqlite::{Connection, Row, params};
+use kingtide_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::{Store, StoreError};
+use crate::notice::Forecast;
 
 /// The newest observations that a model is made of: more would not change it, and would take longer to read.
 const MOST_OBSERVATIONS: u64 = 20_000;
@@ -205,6 +207,107 @@ impl Store {
         forget_old(rows, &job)?;
         batch.commit()
     }
+}
+
+/// What can be foreseen of a run that is taken up.
+#[derive(Debug)]
+pub(crate) struct Foreseeable {
+    /// Not over, in the order in which they are given away; what is known to run with its start.
+    pub(crate) tasks: Vec<(i64, LogNormal, Option<Timestamp>)>,
+    pub(crate) luck: Luck,
+    /// By when, and the chance that is wanted.
+    pub(crate) due: Option<(Timestamp, f64)>,
+    /// A forecast of it is kept already.
+    pub(crate) is_kept: bool,
+    /// The last of its tasks.
+    pub(crate) last: i64,
+}
+
+impl Store {
+    /// `None` for a run of an older version.
+    pub(crate) fn foreseeable(&self, run: RunId, job: &Job) -> Result<Option<Foreseeable>, StoreError> {
+        let rows = &self.connection;
+        let sql = "SELECT common, degrees, failure, due_at, confidence, foreseen_at IS NOT NULL,
+                          (SELECT coalesce(max(seq), 0) FROM task WHERE run = run.id)
+                   FROM run WHERE id = ?1 AND common IS NOT NULL";
+        let read = |row: &Row<'_>| {
+            let due: Option<i64> = row.get(3)?;
+            let confidence: Option<f64> = row.get(4)?;
+            Ok(Foreseeable {
+                tasks: Vec::new(),
+                luck: Luck {
+                    common: Common {
+                        sigma: row.get(0)?,
+                        degrees: row.get(1)?,
+                    },
+                    failure: row.get(2)?,
+                    retries: job.retries,
+                },
+                due: due.map(Timestamp).zip(confidence),
+                is_kept: row.get(5)?,
+                last: row.get(6)?,
+            })
+        };
+        let Some(mut of) = rows.prepare_cached(sql)?.query_row([run.0], read).optional()? else {
+            return Ok(None);
+        };
+        let sql = "SELECT seq, mu, sigma, CASE state WHEN 'leased' THEN started_at END FROM task
+                   WHERE run = ?1 AND state IN ('waiting', 'leased') AND mu IS NOT NULL ORDER BY predicted DESC, seq";
+        let mut statement = rows.prepare_cached(sql)?;
+        let tasks = statement.query_map([run.0], |row| {
+            Ok((
+                row.get(0)?,
+                log_normal(row)?,
+                row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            ))
+        })?;
+        of.tasks = tasks.collect::<Result<_, _>>()?;
+        Ok(Some(of))
+    }
+
+    /// Tasks that were added after one.
+    pub(crate) fn foreseeable_after(&self, run: RunId, after: i64) -> Result<Vec<(i64, LogNormal)>, StoreError> {
+        let sql = "SELECT seq, mu, sigma FROM task WHERE run = ?1 AND seq > ?2 AND mu IS NOT NULL ORDER BY seq";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let tasks = statement.query_map(params![run.0, after], |row| Ok((row.get(0)?, log_normal(row)?)))?;
+        Ok(tasks.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps what was foreseen first. Of no use to anybody but history, so a loss of power may take it.
+    pub(crate) fn keep_forecast(&mut self, run: RunId, at: Timestamp, forecast: &Forecast) -> Result<(), StoreError> {
+        let batch = self.begin()?;
+        batch.tx.execute(
+            "UPDATE run SET foreseen_at = ?2, p50 = ?3, p95 = ?4, chance = ?5 WHERE id = ?1",
+            params![
+                run.0,
+                at.0,
+                forecast.p50.since(at).as_millis() as i64,
+                forecast.p95.since(at).as_millis() as i64,
+                forecast.due.map(|due| due.chance),
+            ],
+        )?;
+        batch.commit_losable()
+    }
+
+    /// The parameters of a task, for people.
+    pub(crate) fn label(&self, task: TaskId) -> Result<String, StoreError> {
+        let sql = "SELECT body FROM message WHERE run = ?1 AND seq = ?2";
+        let body = self
+            .connection
+            .query_row(sql, params![task.run.0, task.seq], |row| row.get::<_, String>(0));
+        let label = body.optional()?.map(|body| Message::of_body(&body).label());
+        let label: Option<String> = label.map(|label| label.chars().take(LABEL_CHARACTERS).collect());
+        Ok(label
+            .filter(|label| !label.is_empty())
+            .unwrap_or_else(|| format!("task {}", task.seq)))
+    }
+}
+
+fn log_normal(row: &Row<'_>) -> rusqlite::Result<LogNormal> {
+    Ok(LogNormal {
+        mu: row.get(1)?,
+        sigma: row.get(2)?,
+    })
 }
 
 /// Keeps what is told of configurations that are new.

@@ -67,6 +67,8 @@ fn nothing() -> Result<Answer, Fault> {
 pub(super) struct Heard {
     /// Runs that were opened by a message.
     pub(super) opened: Vec<RunId>,
+    /// Runs that got more.
+    pub(super) arrived: BTreeSet<RunId>,
     /// Jobs whose queue was purged.
     pub(super) purged: Vec<String>,
 }
@@ -210,6 +212,7 @@ impl Calls {
                 if opened {
                     heard.opened.push(task.run);
                 }
+                heard.arrived.insert(task.run);
                 return Ok(Some(Event::Arrived {
                     run: task.run,
                     count: 1,

@@ -40,6 +40,7 @@ impl Turn<'_> {
         self.tell_queues(&pending.effects[told..]);
         let requests = self.actuators.perform(pending.effects, &mut self.gauges, observe);
         self.hosts.send(&requests);
+        self.tell_forecaster(&pending.changes);
         for change in pending.changes {
             match change {
                 Change::RunEnded { run, state, reason, .. } => self.close(run, state, reason, observe)?,
@@ -69,6 +70,9 @@ impl Turn<'_> {
             if self.stays && !self.engine.is_draining() {
                 events.extend(self.open(run, observe)?);
             }
+        }
+        for run in heard.arrived {
+            self.tell_arrivals(run)?;
         }
         for job in heard.purged {
             let runs = self.actuators.contexts.iter();

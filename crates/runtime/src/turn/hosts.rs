@@ -90,7 +90,7 @@ impl Turn<'_> {
             Report::Sample { attempt, usage } => {
                 let attempt: AttemptId = attempt.parse().map_err(misread)?;
                 if let Some(gauge) = self.gauges.get_mut(&attempt.task.run) {
-                    gauge.sampled(attempt, usage.memory);
+                    gauge.sampled(attempt, usage.cpu_ms, usage.memory);
                 }
             }
             // Another runtime has spoken to the keeper with a higher epoch: the lease is gone too.

@@ -49,6 +49,7 @@ impl<'a> Turn<'a> {
             self.calls.desk.committed();
         }
         open.ready = self.prepare(job, observe)?;
+        self.foresee(&mut open)?;
         self.gauges.insert(
             run,
             Gauge::new(run, &title, open.counts, now(), self.premises.samples.clone()),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kingtide_core::id::AttemptId;
+use kingtide_core::id::{AttemptId, RunId};
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::control;
+use kingtide_runtime::notice::Progress;
 use kingtide_runtime::view::{Lease, Task};
 
 /// Longer than one that lives takes, and short enough for one that was stopped (SIGSTOP).
@@ -26,6 +27,20 @@ impl Memory {
         Memory {
             root: root.to_owned(),
             unanswered: None,
+        }
+    }
+
+    /// What the runtime itself shows of a run: the same view for whoever watches.
+    pub(super) fn progress(&mut self, run: RunId, lease: &Lease) -> Option<Progress> {
+        if self.unanswered == Some(lease.renewed_at) {
+            return None;
+        }
+        match control::progress(&self.root, run, PATIENCE) {
+            Ok(progress) => progress,
+            Err(_) => {
+                self.unanswered = Some(lease.renewed_at);
+                None
+            }
         }
     }
 

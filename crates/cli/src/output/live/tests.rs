@@ -12,6 +12,7 @@ fn task(seq: i64, attempt: u32, label: &str, started_at: i64, memory: u64) -> Ru
         label: label.to_owned(),
         started_at: Timestamp(started_at),
         memory,
+        prediction: None,
     }
 }
 
@@ -36,6 +37,8 @@ fn progress() -> Progress {
         ],
         leased: 12,
         remaining: Some(Duration::from_secs(37)),
+        forecast: None,
+        load: Default::default(),
         draining: false,
     }
 }
