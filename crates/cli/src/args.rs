@@ -253,7 +253,7 @@ pub(crate) struct Outputs {
     pub(crate) run: RunName,
 }
 
-/// List the runs of the project, or of one job, the newest first
+/// List the runs of the project, the newest first; of one job also what its tasks took over the weeks, what got slower, and how well runs were foreseen
 #[derive(Debug, Args)]
 pub(crate) struct History {
     pub(crate) job: Option<String>,

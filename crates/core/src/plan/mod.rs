@@ -10,6 +10,7 @@ pub mod model;
 pub mod normal;
 pub mod outlook;
 pub mod proposal;
+pub mod review;
 pub mod schedule;
 pub mod size;
 mod two_ways;

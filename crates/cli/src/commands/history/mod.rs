@@ -1,9 +1,13 @@
-//! `history`: the runs, the newest first.
+//! `history`: the runs, the newest first; of one job also what its configurations took over the weeks (`history/review.rs`).
+
+mod review;
 
 use std::io::Write;
 
+use kingtide_core::time::Timestamp;
 use kingtide_runtime::view::{Run, RunState};
 
+use self::review::Review;
 use crate::args::History;
 use crate::exit::{Exit, Outcome};
 use crate::output::live::Size;
@@ -17,13 +21,21 @@ use crate::settings::Settings;
 pub(crate) fn run(history: &History, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
     let database = place.database()?;
-    let runs = database.snapshot()?.runs(history.job.as_deref(), history.limit)?;
+    let snapshot = database.snapshot()?;
+    let runs = snapshot.runs(history.job.as_deref(), history.limit)?;
+    let review = match &history.job {
+        Some(job) => Review::of(&snapshot, job)?,
+        None => None,
+    };
     let mut out = output::data();
     if settings.json {
         for run in &runs {
             json::line(&mut out, &json::run(run, now()))?;
         }
-    } else if runs.is_empty() {
+        if let Some(review) = review {
+            json::line(&mut out, &review.json())?;
+        }
+    } else if runs.is_empty() && review.is_none() {
         output::say("no such run yet");
     } else {
         let columns = settings
@@ -31,7 +43,12 @@ pub(crate) fn run(history: &History, settings: &Settings) -> Outcome {
             .then(|| Size::of(std::io::stdout()))
             .flatten()
             .map(|size| size.columns);
-        writeln!(out, "{}", table(&runs, settings.out).render(settings.out, columns))?;
+        if !runs.is_empty() {
+            writeln!(out, "{}", table(&runs, settings.out).render(settings.out, columns))?;
+        }
+        if let Some(review) = review {
+            writeln!(out, "\n{}", review.render(settings.out, columns))?;
+        }
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -39,7 +56,7 @@ pub(crate) fn run(history: &History, settings: &Settings) -> Outcome {
 
 fn table(runs: &[Run], style: Style) -> Table {
     let mut table = Table::new(&[
-        "run", "state", "started", "", ">took", ">tasks", ">done", ">skipped", ">failed", "messages",
+        "run", "state", "started", "", ">took", ">tasks", ">done", ">skipped", ">failed", "deadline", "messages",
     ]);
     let now = now();
     for run in runs {
@@ -59,10 +76,23 @@ fn table(runs: &[Run], style: Style) -> Table {
             some(counts.succeeded),
             some(counts.skipped),
             some(counts.failed + counts.rejected),
+            deadline(run, now, style),
             source,
         ]);
     }
     table
+}
+
+/// Whether it was met, and how likely that was to be.
+fn deadline(run: &Run, now: Timestamp, style: Style) -> String {
+    let chance = run
+        .chance
+        .map_or_else(String::new, |chance| format!(" ({:.0} %)", chance * 100.0));
+    match run.is_met(now) {
+        None => String::new(),
+        Some(true) => format!("{}{chance}", style.green("met")),
+        Some(false) => format!("{}{chance}", style.red("missed")),
+    }
 }
 
 /// A state in its colour.
