@@ -1,6 +1,8 @@
 //! Rules for the number of workers, side by side on bursts with a deadline. Everything is computed from a seed: the page is the same on
 //! every machine. Durations are drawn from known distributions; who predicts is told each of them with an error.
 
+mod calibration;
+
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -183,6 +185,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         eprintln!("{}", workload.title);
         targets.extend(compare(workload, number == 0, &mut random, &mut report));
     }
+    targets.extend(calibration::run(&mut report));
     targets.extend(speed());
     report.targets(&targets);
     report.write()

@@ -7,13 +7,16 @@ use super::lognormal::Common;
 /// Principles and Practice", ch. 8). At a half the forecast of a level that wanders and of one that only jitters are both within a third
 /// of the best there is.
 const LASTS: f64 = 0.5;
-/// How far runs are thought to differ as a whole before any two were seen, as a standard deviation of logarithms.
-const SPREAD: f64 = 0.1;
+/// How far runs are thought to differ as a whole before any two were seen, as a standard deviation of logarithms: the middle of that belief
+/// is a ninth more, since it is a scale of Student's t.
+const SPREAD: f64 = 0.08;
 /// As if it had been seen so many times.
-const WEIGHT: f64 = 4.0;
-/// A trend is believed from so many runs on, and when it is so many times its standard error.
-const TREND_RUNS: usize = 6;
-const TREND_SURE: f64 = 3.0;
+const WEIGHT: f64 = 3.0;
+/// How steep trends are thought to be before any was seen, as a standard deviation: two in a hundred from run to run.
+const STEEP: f64 = 0.02;
+/// A trend is seen in so many runs, and said when it is so many times its standard error.
+const TREND_RUNS: usize = 4;
+const TREND_SURE: f64 = 2.5;
 
 /// One run's level, as a difference of logarithms from the mean of all, and the variance with which its few tasks measure it.
 #[derive(Clone, Copy, Debug)]
@@ -27,17 +30,17 @@ pub(super) struct Level {
 pub(super) struct Next {
     pub(super) level: f64,
     pub(super) common: Common,
-    /// From run to run, as a difference of logarithms; 0 where none is seen.
+    /// From run to run, as a difference of logarithms; 0 where none is sure.
     pub(super) trend: f64,
 }
 
 /// From the levels of runs, the oldest first.
 pub(super) fn next(levels: &[Level]) -> Next {
-    let trend = trend(levels);
+    let Trend { believed, sure } = trend(levels);
     let mut smoothed: Option<f64> = None;
     let (mut squares, mut errors) = (0.0, 0);
     for (place, level) in (0_u32..).zip(levels) {
-        let value = level.value - trend * f64::from(place);
+        let value = level.value - believed * f64::from(place);
         smoothed = Some(match smoothed {
             None => value,
             Some(before) => {
@@ -51,20 +54,30 @@ pub(super) fn next(levels: &[Level]) -> Next {
     let degrees = WEIGHT + f64::from(errors);
     let variance = (WEIGHT * SPREAD * SPREAD + squares.max(0.0)) / degrees;
     Next {
-        level: smoothed.unwrap_or(0.0) + trend * levels.len() as f64,
+        level: smoothed.unwrap_or(0.0) + believed * levels.len() as f64,
         common: Common {
             sigma: variance.sqrt(),
             degrees,
         },
-        trend,
+        trend: sure,
     }
 }
 
-/// The slope by least squares, where it is beyond doubt.
-fn trend(levels: &[Level]) -> f64 {
+/// From run to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trend {
+    /// As far as it is believed, drawn to none as far as it may be luck.
+    pub(super) believed: f64,
+    /// 0 where it may well be luck.
+    pub(super) sure: f64,
+}
+
+/// The slope by least squares. Its error is that of a level that wanders, told by the steps from run to run: one that only jitters is
+/// known better than that.
+pub(super) fn trend(levels: &[Level]) -> Trend {
     let runs = levels.len();
     if runs < TREND_RUNS {
-        return 0.0;
+        return Trend::default();
     }
     let middle = (runs - 1) as f64 / 2.0;
     let mean = levels.iter().map(|level| level.value).sum::<f64>() / runs as f64;
@@ -74,21 +87,19 @@ fn trend(levels: &[Level]) -> f64 {
         products += (place as f64 - middle) * (level.value - mean);
     }
     let slope = products / squares;
-    let residual = |(place, level): (usize, &Level)| (level.value - mean - slope * (place as f64 - middle)).powi(2);
-    let rest = levels.iter().enumerate().map(residual).sum::<f64>() / (runs - 2) as f64;
-    let error = (rest / squares).sqrt();
-    match slope.abs() > TREND_SURE * error && wanders_less(levels, slope) {
-        true => slope,
-        false => 0.0,
-    }
-}
-
-/// Whether steps from run to run agree with the slope: those of a level that merely wanders do not, however straight it seems.
-fn wanders_less(levels: &[Level], slope: f64) -> bool {
     let steps: Vec<f64> = levels.windows(2).map(|pair| pair[1].value - pair[0].value).collect();
     let count = steps.len() as f64;
     let spread = steps.iter().map(|step| (step - slope).powi(2)).sum::<f64>() / (count - 1.0);
-    slope.abs() > 2.0 * (spread / count).sqrt()
+    // Of a walk's slope by least squares: a fifth more than of the mean step.
+    let variance = 1.2 * spread / count;
+    Trend {
+        believed: slope * STEEP * STEEP / (STEEP * STEEP + variance),
+        sure: if slope.abs() > TREND_SURE * variance.sqrt() {
+            slope
+        } else {
+            0.0
+        },
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +152,7 @@ mod tests {
                     level
                 })
                 .collect();
-            trend(&exact(&walk)) != 0.0
+            trend(&exact(&walk)).sure != 0.0
         });
         let taken = taken.count();
         assert!(taken < 80, "{taken} of 1000 walks");

@@ -92,8 +92,18 @@ impl Common {
         degrees: 1.0,
     };
 
-    /// One future's logarithm of the factor.
-    pub(super) fn draw(&self, random: &mut Rng) -> f64 {
+    /// The logarithm of the factor in one future after the other. They are spread evenly, however many are taken (an additive recurrence with
+    /// the golden ratio: L. Kuipers and H. Niederreiter, "Uniform Distribution of Sequences", 1974): what all tasks have in common is not
+    /// averaged out by their number.
+    pub(super) fn draws(self, random: &mut Rng) -> impl FnMut(&mut Rng) -> f64 + use<> {
+        let mut place = random.f64();
+        move |random| {
+            place = (place + GOLDEN).fract();
+            self.draw(place.max(f64::EPSILON / 2.0), random)
+        }
+    }
+
+    fn draw(&self, p: f64, random: &mut Rng) -> f64 {
         if self.sigma <= 0.0 {
             return 0.0;
         }
@@ -101,9 +111,12 @@ impl Common {
         let squares: f64 = (0..self.degrees.round().clamp(1.0, 100.0) as u32)
             .map(|_| normal(random).powi(2))
             .sum();
-        self.sigma * normal(random) / (squares / self.degrees).sqrt()
+        self.sigma * normal::quantile(p) / (squares / self.degrees).sqrt()
     }
 }
+
+/// The part of the golden ratio behind its point.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// From 0 to 1, without either.
 pub(super) fn uniform(random: &mut Rng) -> f64 {

@@ -194,8 +194,9 @@ impl Outlook {
         let mut engaged = Workers::default();
         let mut durations: Vec<u64> = Vec::with_capacity(waiting.len());
         let mut ends = Vec::with_capacity(count);
+        let mut common = level.common.draws(&mut random);
         for _ in 0..count {
-            let shift = level.shift + level.common.draw(&mut random);
+            let shift = level.shift + common(&mut random);
             let rest = running.iter().map(|(of, gone)| {
                 let of = LogNormal {
                     mu: of.mu + shift,

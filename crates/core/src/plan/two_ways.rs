@@ -56,7 +56,7 @@ impl TwoWays {
             .collect();
         let is_levelled = repeated(&cells, keys.len()) >= LEVELLED;
         let mut effects = vec![0.0; runs.len()];
-        let mut trend = 0.0;
+        let mut trend = levels::Trend::default();
         if is_levelled {
             for _ in 0..ROUNDS {
                 let means = averages(&cells, keys.len(), |cell| {
@@ -78,9 +78,9 @@ impl TwoWays {
                 value: *value,
                 variance: 0.0,
             };
-            trend = levels::next(&levels.iter().map(exact).collect::<Vec<_>>()).trend;
+            trend = levels::trend(&levels.iter().map(exact).collect::<Vec<_>>());
             for cell in &mut cells {
-                cell.value -= trend * cell.run as f64;
+                cell.value -= trend.believed * cell.run as f64;
             }
         }
         let means = averages(&cells, keys.len(), |cell| {
@@ -98,9 +98,9 @@ impl TwoWays {
         let next = match is_levelled {
             true => levels::next(&levels_of(&cells, &effects, within)),
             false => Next {
-                level: trend * runs.len() as f64,
+                level: trend.believed * runs.len() as f64,
                 common: Common::NOTHING,
-                trend,
+                trend: trend.sure,
             },
         };
         TwoWays { known, within, next }
