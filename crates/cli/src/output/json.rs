@@ -24,14 +24,17 @@ pub(crate) fn ended(run: &Run, wall: Duration) -> Value {
         // Unfinished, because it was interrupted: for whoever waits for it, that is the same.
         RunState::Cancelled | RunState::Open => "cancelled",
     };
-    json!({
+    let mut line = json!({
         "run": run.id.0,
         "job": run.job,
         "state": state,
         "wall_s": seconds(wall),
         "tasks": tasks(&run.counts),
-        "deadline": deadline(run, now()),
-    })
+    });
+    if run.due_at.is_some() {
+        line["deadline"] = deadline(run, now());
+    }
+    line
 }
 
 #[cfg(test)]
@@ -46,7 +49,7 @@ mod tests {
             ended(&facts.run, Duration::from_millis(151_234)).to_string(),
             concat!(
                 r#"{"run":12,"job":"retrain","state":"failed","wall_s":151.234,"#,
-                r#""tasks":{"total":105,"succeeded":98,"skipped":2,"failed":5,"cancelled":0,"attempts":113},"deadline":null}"#
+                r#""tasks":{"total":105,"succeeded":98,"skipped":2,"failed":5,"cancelled":0,"attempts":113}}"#
             )
         );
     }

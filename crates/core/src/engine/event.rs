@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use super::change::{AttemptRow, Change, TaskRow};
+pub use super::follow::{Fate, Followed};
 pub use super::state::{Named, Outcome, RunState, TaskState};
 use crate::id::{AttemptId, InstanceId, RunId, TaskId};
 use crate::project::Job;
@@ -115,36 +116,6 @@ pub struct OpenConsumer {
     pub instances: Vec<(InstanceId, BTreeSet<TaskId>)>,
     /// The next number to give to one: greater than any that was given before.
     pub next: InstanceId,
-}
-
-/// What happened to the message of a task, and the task's row before it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Followed {
-    pub task: TaskId,
-    pub job: String,
-    pub fate: Fate,
-    pub state: TaskState,
-    pub attempt: u32,
-    pub ledger: Ledger,
-    /// Of the attempt that runs.
-    pub started_at: Option<Timestamp>,
-    /// Who had received it.
-    pub holder: Option<InstanceId>,
-}
-
-/// What becomes of a message in a queue that a program reads itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// By this instance, or by somebody else.
-    Received(Option<InstanceId>),
-    /// Its reader is done with it.
-    Deleted,
-    /// It may be received again; why, in words.
-    Returned(String),
-    /// It went to the dead letters; why, in words.
-    Buried(String),
-    /// It was purged.
-    Discarded,
 }
 
 /// A run as the store knows it.

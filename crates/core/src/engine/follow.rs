@@ -1,11 +1,41 @@
 //! Tasks of a consumer's job: their program reads the queue itself, and the task follows what happens to its message. The
 //! engine holds nothing of them but how many are in flight; the row comes with the event.
 
-use super::event::{AttemptRow, Change, Fate, Followed, Outcome, TaskRow, Usage};
+use super::event::{AttemptRow, Change, Ledger, Outcome, TaskRow, TaskState, Usage};
 use super::task::{self, Input, State};
 use super::{Engine, IllegalTransition, Step, stored};
-use crate::id::{AttemptId, InstanceId};
+use crate::id::{AttemptId, InstanceId, TaskId};
 use crate::time::Timestamp;
+
+/// What happened to the message of a task, and the task's row before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    pub task: TaskId,
+    pub job: String,
+    pub fate: Fate,
+    pub state: TaskState,
+    pub attempt: u32,
+    pub ledger: Ledger,
+    /// Of the attempt that runs.
+    pub started_at: Option<Timestamp>,
+    /// Who had received it.
+    pub holder: Option<InstanceId>,
+}
+
+/// What becomes of a message in a queue that a program reads itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// By this instance, or by somebody else.
+    Received(Option<InstanceId>),
+    /// Its reader is done with it.
+    Deleted,
+    /// It may be received again; why, in words.
+    Returned(String),
+    /// It went to the dead letters; why, in words.
+    Buried(String),
+    /// It was purged.
+    Discarded,
+}
 
 impl Engine {
     pub(super) fn on_followed(

@@ -47,6 +47,10 @@ pub fn size(draws: &Draws, terms: &Terms) -> Size {
         return sized(most);
     };
     let Some(cheapest) = chances.fewest(terms.confidence) else {
+        if chances.best() < AS_GOOD {
+            // It will be late whatever is done: as little as can be.
+            return sized(most);
+        }
         return sized(chances.fewest(chances.best() - AS_GOOD).unwrap_or(most));
     };
     // What is paid grows with the number of workers, and so does the chance: the safest of the cheap is the last of them.
@@ -133,6 +137,12 @@ mod tests {
         let tariff = terms.tariff.expect("workers cost");
         let more = draws.paid(size.workers, &tariff) / draws.paid(cheapest, &tariff);
         assert!(size.workers > cheapest && more <= AS_CHEAP, "{size:?}: {more}");
+    }
+
+    #[test]
+    fn what_is_hopeless_is_done_as_soon_as_can_be() {
+        let size = size(&Draws::of(&weekly(), &Luck::NONE, Order::LongestFirst, 1), &terms(10));
+        assert_eq!((size.workers, size.reaches), (100, false));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What only the machine can answer. `wanted` lists what must be looked up, the shell looks it up and answers with
 //! `Surroundings`, and `check_surroundings` says what will not work, with the place of the key that asks for it.
 
+mod clocks;
 mod container;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,27 +178,6 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// A time of day that the clocks skip, or show twice.
-    fn clocks(&mut self) {
-        let Some((deadline, written)) = self.job.deadline.as_ref().zip(self.raw.deadline.as_ref()) else {
-            return;
-        };
-        for surprise in deadline.surprises(self.here.now) {
-            let taken = surprise.taken.strftime("%H:%M");
-            let (how, taken) = match surprise.is_skipped {
-                true => ("skip that time", format!("a run of that day is due at {taken}")),
-                false => (
-                    "show that time twice",
-                    format!("a run of that day is due at the first {taken}"),
-                ),
-            };
-            let message = format!("on {} the clocks {how}: {taken}", surprise.date);
-            let finding = Finding::warning("clock-change", message).at(written.span());
-            self.findings
-                .push(finding.help("choose a time that every day has once, or a zone without summer time such as UTC"));
-        }
-    }
-
     fn error(&mut self, code: &'static str, span: Option<Range<usize>>, message: String, help: String) {
         let finding = Finding::error(code, message).help(help);
         self.findings.push(match span {
@@ -278,13 +258,11 @@ impl Check<'_> {
                     self.error("workdir-not-found", span, format!("`{workdir}` is a file"), help);
                 }
                 None => {
-                    let help = format!("create it: mkdir -p {workdir}");
-                    self.error(
-                        "workdir-not-found",
-                        span,
+                    let (message, help) = (
                         format!("there is no folder `{workdir}`"),
-                        help,
+                        format!("create it: mkdir -p {workdir}"),
                     );
+                    self.error("workdir-not-found", span, message, help);
                 }
             }
         }

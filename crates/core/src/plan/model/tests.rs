@@ -1,3 +1,5 @@
+//! What the model makes of histories that are known, and how sure it is of what comes.
+
 use fastrand::Rng;
 
 use super::super::normal;

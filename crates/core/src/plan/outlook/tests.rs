@@ -1,3 +1,5 @@
+//! Runs under way, as they are foreseen: known exactly, slow as a whole, without history.
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
