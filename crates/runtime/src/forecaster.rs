@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use kingtide_core::id::RunId;
 use kingtide_core::plan::burst::Luck;
 use kingtide_core::plan::lognormal::LogNormal;
+use kingtide_core::plan::model::VAGUE;
 use kingtide_core::plan::outlook::{Outlook, Prediction};
 use kingtide_core::time::Timestamp;
 
@@ -26,8 +27,6 @@ const MOST_REST: Duration = Duration::from_secs(30);
 const CLOCK: Duration = Duration::from_secs(10);
 /// Where nothing was known before, so many have to tell first.
 const PILOTS: u64 = 3;
-/// What is thought of all tasks together is nothing as long as it is so unsure.
-const VAGUE: f64 = 1.0;
 const SEED: u64 = 1;
 /// Tasks that are named as what a late run hangs on.
 const DECIDING: usize = 3;

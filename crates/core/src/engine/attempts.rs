@@ -322,6 +322,11 @@ impl Engine {
             reason: verdict.reason,
             unpublished,
         }));
+        let grown = (run.resources(verdict.ledger.memory), run.resources(task.ledger.memory));
+        if waits && grown.0 != grown.1 {
+            let by = self.packing.share(grown.0) / self.packing.share(grown.1);
+            step.changes.push(Change::Reordered { task: id, by });
+        }
         if task.state != State::Publishing {
             self.tasks.remove(&id);
             if exit.is_some() {

@@ -13,6 +13,11 @@ pub enum Change {
         task: TaskId,
         at: Timestamp,
     },
+    /// It now takes so many times the share of the machine that it took: its place in the order moves with that.
+    Reordered {
+        task: TaskId,
+        by: f64,
+    },
     Attempt(Box<AttemptRow>),
     Result {
         task: TaskId,

@@ -37,6 +37,16 @@ impl Packing {
         self.capacity
     }
 
+    /// The share of the scarcest resource that one of these takes: its dominant share (A. Ghodsi et al., "Dominant Resource Fairness",
+    /// NSDI 2011).
+    pub fn share(&self, of: Resources) -> f64 {
+        let share = |wanted: f64, all: f64| wanted / all.max(1.0);
+        let cpu = share(f64::from(of.cpu_milli), f64::from(self.capacity.cpu_milli));
+        let memory = share(of.memory.unwrap_or(0) as f64, self.capacity.memory as f64);
+        let gpus = share(f64::from(of.gpus), f64::from(self.capacity.gpus));
+        cpu.max(memory).max(gpus)
+    }
+
     /// How many more of these fit now.
     pub fn room(&self, wanted: Resources) -> u32 {
         let cpu =
@@ -130,6 +140,23 @@ mod tests {
         assert_eq!(packing.room(wanted), 0);
         packing.give_back(wanted, &[0]);
         assert_eq!(packing.take(wanted), [0]);
+    }
+
+    #[test]
+    fn the_dominant_share_is_that_of_the_scarcest() {
+        let packing = Packing::new(Capacity {
+            cpu_milli: 4000,
+            memory: 8 * GIB,
+            gpus: 0,
+        });
+        let share = |memory| {
+            packing.share(Resources {
+                cpu_milli: 1000,
+                memory: Some(memory),
+                gpus: 0,
+            })
+        };
+        assert_eq!((share(GIB), share(4 * GIB)), (0.25, 0.5));
     }
 
     #[test]

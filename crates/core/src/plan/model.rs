@@ -20,6 +20,8 @@ const HINT: (f64, f64) = (0.4, 0.4);
 /// And what is thought where nothing is known at all: anything from seconds to hours.
 const NOTHING: (f64, f64) = (3.0, 0.5);
 const ANYTHING: Duration = Duration::from_secs(60);
+/// So unsure of all tasks together is as good as not to know.
+pub const VAGUE: f64 = 1.0;
 /// Of a thought, not of something seen.
 const THOUGHT_DEGREES: f64 = 8.0;
 /// Runs this many standard deviations from their configuration's middle one count as if they were there: an outlier tells of itself only.

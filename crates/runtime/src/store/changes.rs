@@ -131,6 +131,10 @@ impl Batch<'_> {
                 let sql = "UPDATE task SET started_at = ?3 WHERE run = ?1 AND seq = ?2";
                 self.execute(sql, params![task.run.0, task.seq, at.0])
             }
+            Change::Reordered { task, by } => {
+                let sql = "UPDATE task SET predicted = CAST(predicted * ?3 AS INTEGER) WHERE run = ?1 AND seq = ?2";
+                self.execute(sql, params![task.run.0, task.seq, by])
+            }
             Change::Attempt(row) => self.attempt(row),
             Change::Result { task, body } => {
                 let sql = "INSERT OR REPLACE INTO result (run, seq, body) VALUES (?1, ?2, ?3)";

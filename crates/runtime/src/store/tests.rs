@@ -206,6 +206,13 @@ fn the_longest_predicted_goes_first_and_the_waiting_wait() {
     write(&mut store, &[Change::Task(delayed)]);
     assert_eq!(offered(&mut store, second, NOW), [2, 1]);
     assert_eq!(offered(&mut store, second, later), [3, 2, 1]);
+    // One that has grown takes more of the machine than the others.
+    let grown = Change::Reordered {
+        task: second.task(1),
+        by: 1000.0,
+    };
+    write(&mut store, &[grown]);
+    assert_eq!(offered(&mut store, second, later), [1, 3, 2]);
 }
 
 #[test]

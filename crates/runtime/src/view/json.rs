@@ -75,6 +75,7 @@ pub fn task(task: &Task) -> Value {
         "losses": task.losses,
         "started_at": task.started_at.map(rfc3339),
         "ended_at": task.ended_at.map(rfc3339),
+        "expected": task.takes.map(|of| json!({ "p50_s": seconds(of.median()), "p95_s": seconds(of.quantile(0.95)) })),
     })
 }
 

@@ -2,6 +2,8 @@
 
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_core::message::Message;
+use kingtide_core::plan::lognormal::LogNormal;
+use kingtide_core::plan::model::VAGUE;
 use kingtide_core::time::Timestamp;
 use rusqlite::{Row, params, params_from_iter};
 
@@ -16,8 +18,11 @@ pub struct Task {
     pub message: Message,
     /// Under which durations of the same parameters are remembered.
     pub key: i64,
-    /// Milliseconds that it is expected to take; 0 when nobody knows.
+    /// Its place in the order: milliseconds that it takes at most four times of five, more where it takes more of the machine than
+    /// others; 0 when nobody knows.
     pub predicted: i64,
+    /// How long it takes, where anybody knows.
+    pub takes: Option<LogNormal>,
     /// Waiting until then.
     pub visible_at: Option<Timestamp>,
     /// Attempts so far, the leased one included.
@@ -67,7 +72,8 @@ pub struct Queue {
 }
 
 const SELECT: &str = "SELECT t.run, t.seq, t.state, m.body, t.key, t.predicted, t.visible_at, t.attempt, t.failures, \
-                      t.losses, t.memory, t.started_at, t.ended_at, t.reason, t.unpublished \
+                      t.losses, t.memory, t.started_at, t.ended_at, t.reason, t.unpublished, t.mu, t.sigma, \
+                      (SELECT common FROM run WHERE run.id = t.run) AS common \
                       FROM task t JOIN message m ON m.run = t.run AND m.seq = t.seq";
 
 /// Few of many: their index is as large as they are.
@@ -217,6 +223,7 @@ fn row_to_task(row: &Row<'_>) -> rusqlite::Result<Task> {
         message: Message::of_body(&body),
         key: row.get("key")?,
         predicted: row.get("predicted")?,
+        takes: takes(row)?,
         visible_at: row.get::<_, Option<i64>>("visible_at")?.map(Timestamp),
         attempt: row.get("attempt")?,
         failures: row.get("failures")?,
@@ -227,6 +234,17 @@ fn row_to_task(row: &Row<'_>) -> rusqlite::Result<Task> {
         reason: row.get("reason")?,
         unpublished: row.get::<_, Option<String>>("unpublished")?.is_some(),
     })
+}
+
+/// By what was known when it was queued; nothing where that was nothing.
+fn takes(row: &Row<'_>) -> rusqlite::Result<Option<LogNormal>> {
+    let (mu, sigma, common): (Option<f64>, Option<f64>, Option<f64>) =
+        (row.get("mu")?, row.get("sigma")?, row.get("common")?);
+    let known = mu.zip(sigma).zip(common.filter(|common| *common < VAGUE));
+    Ok(known.map(|((mu, sigma), common)| LogNormal {
+        mu,
+        sigma: sigma.hypot(common),
+    }))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Teller {
     pub(super) fn change(self, change: &Change) -> Option<String> {
         Some(match change {
             Change::Task(row) => self.row(row),
-            Change::Started { .. } => return None,
+            Change::Started { .. } | Change::Reordered { .. } => return None,
             Change::Attempt(row) => {
                 let reason = row.reason.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
                 format!("attempt {}: {}{reason}", attempt(row.attempt), row.outcome.text())

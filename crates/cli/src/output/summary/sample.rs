@@ -41,6 +41,7 @@ pub(crate) fn task(seq: i64, state: TaskState, body: &str) -> Task {
         message: message(body),
         key: 1,
         predicted: 0,
+        takes: None,
         visible_at: None,
         attempt: 0,
         failures: 0,

@@ -67,13 +67,13 @@ fn waiting(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
             ));
         }
         (Some(_), _) => {
-            let order = match (of.ahead, task.predicted) {
+            let order = match (of.ahead, &task.takes) {
                 (0, _) => "It is the next to start".to_owned(),
-                (ahead, 0) => format!("It waits for its turn: {} before it", go(ahead)),
-                (ahead, predicted) => format!(
+                (ahead, None) => format!("It waits for its turn: {} before it", go(ahead)),
+                (ahead, Some(takes)) => format!(
                     "It waits for its turn: {} before it; the longest go first, and it is expected to take {}",
                     go(ahead),
-                    duration(Duration::from_millis(predicted.max(0) as u64))
+                    duration(takes.median())
                 ),
             };
             let limit = match facts.policy.as_ref().and_then(|policy| policy.max_workers) {
@@ -127,19 +127,23 @@ fn running(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
 
 /// Slow or quick against what earlier runs say.
 fn compare(task: &Task, wall: Option<Duration>, said: &mut Vec<String>) {
-    let (Some(wall), Ok(predicted @ 1..)) = (wall, u64::try_from(task.predicted)) else {
+    let Some((wall, takes)) = wall.zip(task.takes) else {
         return;
     };
-    let predicted = Duration::from_millis(predicted);
-    let times = wall.as_secs_f64() / predicted.as_secs_f64();
+    let (median, limit) = (takes.median(), takes.quantile(0.95));
     // Below a second, starting up decides.
-    if times >= 1.5 && wall > predicted + Duration::from_secs(1) {
+    if wall > limit && wall > median + Duration::from_secs(1) {
+        let times = wall.as_secs_f64() / median.as_secs_f64();
         said.push(format!(
-            "That is slow: {times:.1} times the {} that earlier runs took.",
-            duration(predicted)
+            "That is slow: {times:.1} times the {} that its kind takes, and longer than 19 of 20 of it.",
+            duration(median)
         ));
     } else if task.state == TaskState::Leased {
-        said.push(format!("Earlier runs took {}.", duration(predicted)));
+        said.push(format!(
+            "Its kind takes {}, and 19 times of 20 at most {}.",
+            duration(median),
+            duration(limit)
+        ));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is said of each state.
 
 use kingtide_core::engine::state::Named;
+use kingtide_core::plan::lognormal::LogNormal;
 use kingtide_runtime::notice::Counts;
 
 use super::*;
@@ -124,7 +125,7 @@ fn tasks_that_wait() {
             &facts,
             &OfTask {
                 ahead: 1,
-                ..task(TaskState::Waiting, |task| task.predicted = 90_000)
+                ..task(TaskState::Waiting, |task| task.takes = Some(about(90_000)))
             },
         ),
         of_task(&idle, &task(TaskState::Waiting, |task| task.memory = Some(2 << 30))),
@@ -146,6 +147,11 @@ fn tasks_that_wait() {
     insta::assert_snapshot!(said.map(|sentences| sentences.join("\n")).join("\n\n"));
 }
 
+/// It takes about so many milliseconds.
+fn about(milliseconds: u64) -> LogNormal {
+    LogNormal::around(std::time::Duration::from_millis(milliseconds), 0.2)
+}
+
 #[test]
 fn tasks_that_run() {
     let facts = of(RunState::Open);
@@ -155,7 +161,7 @@ fn tasks_that_run() {
     };
     let slow = |task: &mut Task| {
         task.started_at = Some(Timestamp(NOW.0 - 300_000));
-        task.predicted = 90_000;
+        task.takes = Some(about(90_000));
         task.attempt = 2;
     };
     let said = [
@@ -165,7 +171,7 @@ fn tasks_that_run() {
             &facts,
             &task(TaskState::Leased, |task| {
                 slow(task);
-                task.predicted = 280_000
+                task.takes = Some(about(280_000))
             }),
         ),
         of_task(&abandoned, &task(TaskState::Leased, slow)),
@@ -202,7 +208,7 @@ fn tasks_that_are_over() {
         vec![attempt(1, Outcome::Succeeded, 50, None)],
         None,
     );
-    slow.task.predicted = 10_000;
+    slow.task.takes = Some(about(10_000));
     let mut grown = over(
         TaskState::Succeeded,
         vec![
