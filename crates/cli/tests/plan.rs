@@ -1,6 +1,8 @@
 //! Done by then: `plan`, deadlines of runs, and what is said of them before, meanwhile and afterwards.
 
+use kingtide_testkit::patience::{PATIENCE, eventually};
 use kingtide_testkit::project::{Output, TestProject};
+use kingtide_testkit::sqs::{leave, up};
 use serde_json::Value;
 
 /// Tasks that take as many milliseconds as their messages say.
@@ -203,4 +205,30 @@ fn where_workers_have_a_price_no_more_are_engaged_than_the_deadline_takes() {
         most = most.max(running);
     }
     assert_eq!(most, 1, "{journal}");
+}
+
+#[test]
+fn a_deadline_counts_from_the_first_message_that_is_sent() {
+    let project = project(&[], "deadline = \"1h\"\nrun_idle = \"1h\"", "cpu = 2");
+    let (runtime, sqs) = up(&project);
+    for n in 0..3 {
+        sqs.send("work", &format!(r#"{{"name":"t{n}","ms":10}}"#))
+            .expect("acknowledged");
+    }
+    let status = eventually("they are worked off", PATIENCE, || {
+        let status = json(&project.run(&["status", "--json"]));
+        (status["tasks"]["succeeded"] == 3).then_some(status)
+    });
+    let at = |value: &Value| humantime::parse_rfc3339(value.as_str().expect("a moment")).expect("a moment");
+    let created = at(&status["created_at"]);
+    assert_eq!(
+        at(&status["deadline"]["at"])
+            .duration_since(created)
+            .expect("later")
+            .as_secs(),
+        3600,
+        "{status}"
+    );
+    assert_eq!(status["deadline"]["met"], Value::Null, "it is open: {status}");
+    leave(runtime);
 }
