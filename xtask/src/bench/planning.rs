@@ -112,20 +112,21 @@ impl Workload {
         }
     }
 
-    fn futures(&self, random: &mut Rng) -> Vec<Future> {
+    /// Each job is predicted with this standard error.
+    fn futures(&self, error: f64, random: &mut Rng) -> Vec<Future> {
         let job = self.job();
         let mut draw = |sigma: f64| sigma * normal::quantile(random.f64());
-        let worth = job.sigma.powi(2) / (job.sigma.powi(2) + PREDICTION_ERROR.powi(2));
+        let worth = job.sigma.powi(2) / (job.sigma.powi(2) + error.powi(2));
         let mut future = |_| {
             let (mut predicted, mut takes) = (Vec::new(), Vec::new());
             for _ in 0..self.jobs {
                 let mu = job.mu + draw(job.sigma);
                 takes.push((mu.exp() * 1000.0).round() as u64);
                 // What was seen of it, drawn to the mean of all as far as it is worth: the longest seen is seldom so long again.
-                let seen = mu + draw(PREDICTION_ERROR);
+                let seen = mu + draw(error);
                 predicted.push(LogNormal {
                     mu: job.mu + worth * (seen - job.mu),
-                    sigma: PREDICTION_ERROR * worth.sqrt(),
+                    sigma: error * worth.sqrt(),
                 });
             }
             Future { predicted, takes }
@@ -193,7 +194,7 @@ pub(super) fn run() -> anyhow::Result<()> {
 
 /// The tables of one workload.
 fn compare(workload: &Workload, is_seed: bool, random: &mut Rng, report: &mut Report) -> Vec<Target> {
-    let futures = workload.futures(random);
+    let futures = workload.futures(PREDICTION_ERROR, random);
     let order = |order| -> Vec<Vec<u64>> { futures.iter().map(|future| future.in_order(order)).collect() };
     let (given, longest) = (order(Order::AsGiven), order(Order::LongestFirst));
     let of = |cases: &[Vec<u64>], count: usize| {
@@ -276,6 +277,19 @@ fn compare(workload: &Workload, is_seed: bool, random: &mut Rng, report: &mut Re
     report.line(&format!(
         "\nNo number of workers does better than the longest job allows: {ceiling:.3}. Of 50 workers, longest first: {fifty:.3}."
     ));
+    let by_error = [0.0, 0.05, 0.1].map(|error| {
+        let futures = workload.futures(error, &mut Rng::with_seed(SEED));
+        let cases: Vec<Vec<u64>> = futures
+            .iter()
+            .map(|future| future.in_order(Order::LongestFirst))
+            .collect();
+        format!(
+            "{:.3} where each job is known to {:.0} %",
+            of(&cases, 50).chance,
+            error * 100.0
+        )
+    });
+    report.line(&format!("Of 50 workers again: {}.", by_error.join(", ")));
     let target = |promise: &str, bound, chance: f64| Target {
         promise: promise.to_owned(),
         bound,
