@@ -79,7 +79,7 @@ fn keys() {
             ("no job", "[project]\nname = \"p\"\n".to_owned()),
             (
                 "not yet",
-                with("overlap = \"x\"\nschedule = \"x\"\n[workflow.weekly]\n[alarm.ops]\n[aws]\nregion = \"x\""),
+                with("overlap = \"x\"\n[workflow.weekly]\n[connection.w]\n[dataset.d]"),
             ),
         ],
     );

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::project::aws::{Schedule, Trigger};
 use crate::project::deadline::Deadline;
 use crate::project::params::Params;
 use crate::template::Template;
@@ -36,6 +37,8 @@ pub struct Job {
     pub confidence: f64,
     /// How long a task takes by its user's word.
     pub expected: Option<Duration>,
+    /// What concerns AWS alone.
+    pub cloud: Cloud,
     /// From TERM to KILL.
     pub stop_timeout: Duration,
     /// How many failed attempts are followed by another.
@@ -51,6 +54,19 @@ pub struct Job {
     pub run_idle: Duration,
     pub tolerate_failures: Tolerance,
     pub on_crash: OnCrash,
+}
+
+/// How a job starts and ends on AWS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cloud {
+    pub schedule: Option<Schedule>,
+    pub triggers: Vec<Trigger>,
+    /// Names of alarms.
+    pub alarms: Vec<String>,
+    /// A steady stream.
+    pub service: bool,
+    /// Dollars of a run.
+    pub max_cost: Option<f64>,
 }
 
 /// Where a job's program comes from.

@@ -5,6 +5,7 @@
 //! shell answers with [`Surroundings`], and [`check_surroundings`] judges. The rows of the parameters are read and
 //! checked in [`params`].
 
+pub mod aws;
 mod check;
 mod container;
 mod deadline;
@@ -20,10 +21,11 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use aws::{Alarm, Aws};
 pub use deadline::{BadDeadline, Deadline, Surprise};
 pub use job::{
-    Backoff, Build, Container, Cost, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program, Resources,
-    Secret, Tolerance,
+    Backoff, Build, Cloud, Container, Cost, ExitAction, ImageSource, Job, Local, Mode, Mount, OnCrash, Program,
+    Resources, Secret, Tolerance,
 };
 pub use resolve::DEFAULTS;
 pub use schema::schema;
@@ -43,6 +45,11 @@ pub struct Project {
     pub name: String,
     pub jobs: BTreeMap<String, Job>,
     pub local: Local,
+    /// Where it is deployed when no environment is named.
+    pub aws: Aws,
+    /// The same for each `[env.<name>]`.
+    pub environments: BTreeMap<String, Aws>,
+    pub alarms: BTreeMap<String, Alarm>,
 }
 
 /// Reads `kingtide.toml` and says everything there is to say about it. A project only when nothing of it is an error.

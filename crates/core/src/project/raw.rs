@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
+use crate::project::aws::{RawAlarm, RawAws, RawSchedule, RawTrigger};
 use crate::project::container::{RawBuild, RawMount};
 use crate::project::deadline::Deadline;
 use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
@@ -30,8 +31,14 @@ table! {
         optional job: Entries<RawJob>,
         /// What this machine gives.
         optional local: RawLocal,
+        /// Where it is deployed on AWS, and how.
+        optional aws: RawAws,
+        /// The same for other environments, by name: what differs from `[aws]`.
+        optional env: Entries<RawAws>,
+        /// Who is told when something is wrong on AWS, by name.
+        optional alarm: Entries<RawAlarm>,
     }
-    later ["workflow", "connection", "alarm", "aws", "dataset", "schedule"]
+    later ["workflow", "connection", "dataset", "schedule"]
 }
 
 table! {
@@ -96,6 +103,16 @@ table! {
         optional confidence: f64,
         /// How long a task takes, about: believed until there is history.
         optional expected: Duration,
+        /// When it starts by itself on AWS: `{ cron = "0 6 * * MON", timezone = "Europe/Zurich" }`, `{ rate = "1d" }` or `{ at = "…" }`.
+        optional schedule: RawSchedule,
+        /// What starts it on AWS: `[{ object = "s3://bucket/prefix" }]`.
+        optional triggers: Vec<Spanned<RawTrigger>>,
+        /// Which `[alarm.<name>]` are told on AWS when a run fails, is late or does not start.
+        optional alarms: Vec<Spanned<String>>,
+        /// On AWS: a steady stream, worked off by a service that scales to what waits and to nothing.
+        optional service: bool,
+        /// What a run on AWS may cost, in dollars: no new task is started past it.
+        optional max_cost: f64,
         /// From TERM to KILL.
         optional stop_timeout: Duration,
         /// How many failed attempts are followed by another.
@@ -120,7 +137,7 @@ table! {
         optional on_crash: OnCrash,
     }
     later [
-        "schedule", "overlap", "alarms", "queue", "service",
+        "overlap", "queue",
         "inputs", "network", "platform", "needs", "stage",
     ]
 }

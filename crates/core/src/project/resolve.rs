@@ -1,5 +1,6 @@
 //! From what was written to what is meant: defaults filled in, names resolved. Only called when nothing is wrong.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
@@ -9,8 +10,9 @@ use toml::de::DeTable;
 use crate::finding::Findings;
 use crate::message::Message;
 use crate::project::Project;
+use crate::project::aws::{Alarm, Aws, RawAlarm, RawAws, RawSchedule, RawTrigger, Trigger};
 use crate::project::container;
-use crate::project::job::{Backoff, Cost, Job, Local, Program, Resources, Secret};
+use crate::project::job::{Backoff, Cloud, Cost, Job, Local, Program, Resources, Secret};
 use crate::project::params::{Matrix, Params};
 use crate::project::quantity::Size;
 use crate::project::raw::{RawBackoff, RawJob, RawLocal, RawParams, RawProject, Secrets};
@@ -66,10 +68,14 @@ pub(crate) fn resolve(raw: RawProject) -> Option<Project> {
         Some((name.clone(), job(name, raw.into_inner())?))
     });
     let local = local(raw.local.map(Spanned::into_inner).unwrap_or_default());
+    let (aws, environments) = aws(raw.aws, raw.env);
     Some(Project {
         name,
         jobs: jobs.collect::<Option<_>>()?,
         local,
+        aws,
+        environments,
+        alarms: alarms(raw.alarm),
     })
 }
 
@@ -80,11 +86,15 @@ pub(crate) fn resolve_partly(raw: RawProject) -> Project {
         let name = name.into_inner();
         Some((name.clone(), job(name, raw.into_inner())?))
     });
+    let (aws, environments) = aws(raw.aws, raw.env);
     let name = raw.project.and_then(|header| header.into_inner().name);
     Project {
         name: name.map(Spanned::into_inner).unwrap_or_default(),
         jobs: jobs.collect(),
         local: local(raw.local.map(Spanned::into_inner).unwrap_or_default()),
+        aws,
+        environments,
+        alarms: alarms(raw.alarm),
     }
 }
 
@@ -123,6 +133,17 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
         deadline: plain(raw.deadline),
         confidence: or_default(raw.confidence, &defaults.confidence),
         expected: plain(raw.expected),
+        cloud: Cloud {
+            schedule: plain(raw.schedule).and_then(RawSchedule::resolve),
+            triggers: triggers(raw.triggers),
+            alarms: plain(raw.alarms)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Spanned::into_inner)
+                .collect(),
+            service: plain(raw.service).unwrap_or(false),
+            max_cost: plain(raw.max_cost),
+        },
         stop_timeout: or_default(raw.stop_timeout, &defaults.stop_timeout),
         retries: or_default(raw.retries, &defaults.retries),
         backoff: backoff(plain(raw.backoff).unwrap_or_default()),
@@ -158,6 +179,33 @@ fn local(raw: RawLocal) -> Local {
             gib_hour: plain(cost.gib_hour).unwrap_or(0.0),
         }),
     }
+}
+
+/// `[aws]`, and what each environment makes of it.
+fn aws(raw: Option<Spanned<RawAws>>, environments: Option<Spanned<Entries<RawAws>>>) -> (Aws, BTreeMap<String, Aws>) {
+    let base = plain(raw).unwrap_or_default();
+    let Entries(others) = plain(environments).unwrap_or_default();
+    let laid = others.into_iter().map(|(name, other)| {
+        let laid = base.clone().overlaid(other.into_inner());
+        (name.into_inner(), laid.resolve())
+    });
+    let environments = laid.collect();
+    (base.resolve(), environments)
+}
+
+fn alarms(raw: Option<Spanned<Entries<RawAlarm>>>) -> BTreeMap<String, Alarm> {
+    let Entries(alarms) = plain(raw).unwrap_or_default();
+    let alarms = alarms.into_iter();
+    alarms
+        .map(|(name, alarm)| (name.into_inner(), alarm.into_inner().resolve()))
+        .collect()
+}
+
+fn triggers(raw: Option<Spanned<Vec<Spanned<RawTrigger>>>>) -> Vec<Trigger> {
+    let triggers = plain(raw).unwrap_or_default().into_iter();
+    triggers
+        .filter_map(|trigger| Trigger::parse(trigger.into_inner().object?.get_ref()))
+        .collect()
 }
 
 fn secrets(Secrets(secrets): Secrets) -> Vec<Secret> {

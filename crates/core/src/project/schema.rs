@@ -9,6 +9,8 @@ use crate::project::value::FromToml;
 const TABLES: &[(&str, &str)] = &[
     ("job", "/properties/job/additionalProperties/properties"),
     ("local", "/properties/local/properties"),
+    ("aws", "/properties/aws/properties"),
+    ("alarm", "/properties/alarm/additionalProperties/properties"),
 ];
 
 /// The JSON Schema (draft 2020-12) of `kingtide.toml`, for editors and for `kingtide schema`.

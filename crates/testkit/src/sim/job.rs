@@ -33,6 +33,7 @@ pub(super) fn drawn(random: &mut fastrand::Rng) -> Job {
         deadline: None,
         confidence: 0.9,
         expected: None,
+        cloud: Default::default(),
         stop_timeout: Duration::from_secs(1),
         retries: random.u32(0..3),
         backoff: Backoff::default(),

@@ -78,6 +78,7 @@ pub(crate) fn job() -> Job {
         deadline: None,
         confidence: 0.9,
         expected: None,
+        cloud: Default::default(),
         stop_timeout: Duration::from_secs(10),
         retries: 2,
         backoff: Backoff::default(),

@@ -1,6 +1,7 @@
 //! Whether what was written makes sense, as far as the file alone can tell. What the machine must answer is in
 //! `surroundings.rs`, what the rows of a file must say in `params/check.rs`.
 
+pub(crate) mod aws;
 mod command;
 mod consumer;
 mod container;
@@ -52,6 +53,7 @@ pub(crate) fn check(raw: &RawProject, findings: &mut Findings) {
         check_job(job.get_ref(), findings);
         inline::check_rows(name.get_ref(), job.get_ref(), findings);
     }
+    aws::check_aws(raw, findings);
     if let Some(local) = &raw.local {
         let local = local.get_ref();
         check_memory("memory", local.memory.as_ref(), findings);
