@@ -5,6 +5,7 @@ compile_error!("Kingtide runs on Linux on x86_64 and aarch64 only: it relies on 
 
 mod args;
 mod commands;
+mod departure;
 mod due;
 mod exit;
 mod output;

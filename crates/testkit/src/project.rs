@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::processes::kill_processes_of;
 use crate::redactor::Redactor;
 use crate::running::Running;
+use crate::terminal::Terminal;
 
 /// Set to keep the folders of tests for a look at them.
 const KEEP: &str = "KINGTIDE_TEST_KEEP";
@@ -183,6 +184,12 @@ impl TestProject {
     #[track_caller]
     pub fn spawn(&self, args: &[&str]) -> Running {
         Running::start(self.command(args))
+    }
+
+    /// Starts the binary in a terminal of its own.
+    #[track_caller]
+    pub fn terminal(&self, args: &[&str], columns: u16, rows: u16) -> Terminal {
+        Terminal::start(&self.command(args), columns, rows)
     }
 
     /// Replaces what differs from run to run, this project's paths included.

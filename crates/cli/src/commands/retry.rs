@@ -3,10 +3,12 @@
 use super::run::launch::{self, Launch};
 use crate::args::Retry;
 use crate::exit::Outcome;
+use crate::output::glimpse::withstand;
 use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
+    withstand();
     let place = Place::find(settings)?;
     let run = {
         let database = place.database()?;

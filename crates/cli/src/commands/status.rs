@@ -4,7 +4,6 @@ mod memory;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kingtide_core::id::AttemptId;
@@ -19,7 +18,9 @@ use super::run::launch::facts;
 use super::run::watcher::Watcher;
 use super::watch::Waker;
 use crate::args::Status;
+use crate::departure::Departure;
 use crate::exit::{Exit, Outcome};
+use crate::output::glimpse::withstand;
 use crate::output::live::percent;
 use crate::output::style::Style;
 use crate::output::text::{ago, bytes, clock, count, duration, now, plural, task_label};
@@ -36,11 +37,16 @@ const LIVE_TICK: Duration = Duration::from_secs(1);
 const MOST_RUNNING: usize = 8;
 
 pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
+    if status.watch {
+        withstand();
+    }
     let place = Place::find(settings)?;
     let database = place.database()?;
     let run = status.run.find(&database.snapshot()?)?;
     if status.watch {
-        watch(&place, &run, settings, &AtomicBool::new(false))?;
+        let departure = Departure::new()?;
+        departure.on_signals()?;
+        watch(&place, &run, settings, &departure)?;
     }
     let snapshot = database.snapshot()?;
     // As it is now, and not as it was before it was watched.
@@ -76,13 +82,15 @@ pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
     Ok(exit)
 }
 
-/// Shows the run until it is over, nobody runs it, or `until` is set (by a signal, which interrupts the wait).
-pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &AtomicBool) -> Outcome<()> {
+/// Shows the run until it is over, nobody runs it, or somebody wants to leave.
+pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, departure: &Departure) -> Outcome<()> {
     let database = place.database()?;
     let mut waker = Waker::new()?;
     // The journal is written beside the database with every commit.
     waker.watch(place.layout().root());
-    let mut watcher = Watcher::new(&run.job, &run.name(), settings);
+    waker.watch_departure(departure);
+    let layout = place.layout();
+    let mut watcher = Watcher::new(&run.job, &run.name(), settings, &layout, Some(departure));
     let mut memory = Memory::new(place.layout().root());
     let tick = if settings.is_live { LIVE_TICK } else { TICK };
     let mut watched = None;
@@ -102,7 +110,7 @@ pub(crate) fn watch(place: &Place, run: &Run, settings: &Settings, until: &Atomi
         let shown = memory.progress(run.id, lease).unwrap_or_else(|| standing.progress());
         watcher.on_notice(Notice::Progress(shown));
         waker.wait(tick)?;
-        if until.load(Ordering::Relaxed) {
+        if departure.is_wanted() {
             return Ok(());
         }
         // Changes come in flocks; more often nobody could read them.

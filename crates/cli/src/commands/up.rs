@@ -10,6 +10,7 @@ use serde_json::json;
 use super::run::launch::{failed, open, options};
 use crate::args::Up;
 use crate::exit::{Exit, Outcome};
+use crate::output::glimpse::{Asked, Glimpse, withstand};
 use crate::output::plain::Failures;
 use crate::output::style::Style;
 use crate::output::text::plural;
@@ -18,11 +19,13 @@ use crate::project::{Checked, Needs, Place};
 use crate::settings::Settings;
 
 pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
+    withstand();
     let doors = up.doors()?;
     let place = Place::find(settings)?;
     let project = Checked::read(&place, Needs::All)?.usable(settings)?;
     let mut runtime = open(&place)?;
     let mut teller = Teller {
+        asked: Asked::listen(Glimpse::new(place.layout(), settings.err)),
         failures: Failures::new(settings.err),
         style: settings.err,
         is_quiet: settings.quiet,
@@ -63,6 +66,7 @@ pub(crate) fn run(up: &Up, settings: &Settings) -> Outcome {
 
 /// Says what happens, a line each.
 struct Teller {
+    asked: Asked,
     failures: Failures,
     style: Style,
     is_quiet: bool,
@@ -70,6 +74,11 @@ struct Teller {
 
 impl Teller {
     fn tell(&mut self, notice: Notice) {
+        match &notice {
+            Notice::Progress(progress) => self.asked.note(progress),
+            Notice::Ended { run, .. } => self.asked.forget(*run),
+            _ => {}
+        }
         if self.is_quiet {
             return;
         }

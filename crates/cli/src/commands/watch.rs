@@ -10,6 +10,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::departure::Departure;
 use crate::exit::{Failure, Outcome};
 
 /// Wakes when something in a watched folder changes or a process ends.
@@ -17,6 +18,7 @@ use crate::exit::{Failure, Outcome};
 pub(crate) struct Waker {
     changes: OwnedFd,
     process: Option<OwnedFd>,
+    departure: Option<Departure>,
     is_settling: bool,
 }
 
@@ -30,6 +32,7 @@ impl Waker {
         Ok(Waker {
             changes,
             process: None,
+            departure: None,
             is_settling: false,
         })
     }
@@ -46,6 +49,11 @@ impl Waker {
         self.process = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     }
 
+    /// Also wakes when this is wanted.
+    pub(crate) fn watch_departure(&mut self, departure: &Departure) {
+        self.departure = Some(departure.clone());
+    }
+
     /// Until something changes, or for so long; whether something did. A change is told when it is written, and a commit is
     /// seen a moment after it is written: so after a change the next wait is a short one.
     pub(crate) fn wait(&mut self, at_most: Duration) -> Outcome<bool> {
@@ -53,11 +61,16 @@ impl Waker {
         let timeout = Timespec::try_from(at_most).ok();
         let mut streams = vec![PollFd::new(&self.changes, PollFlags::IN)];
         streams.extend(self.process.iter().map(|process| PollFd::new(process, PollFlags::IN)));
+        streams.extend(
+            self.departure
+                .iter()
+                .map(|departure| PollFd::from_borrowed_fd(departure.bell(), PollFlags::IN)),
+        );
         match poll(&mut streams, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Failure::new("failed to wait for changes").because(std::io::Error::from(error))),
         }
-        let has_ended = streams.get(1).is_some_and(|process| !process.revents().is_empty());
+        let has_ended = self.process.is_some() && !streams[1].revents().is_empty();
         if has_ended {
             // It would wake us for ever.
             self.process = None;
@@ -97,6 +110,18 @@ mod tests {
             started.elapsed() < Duration::from_secs(60),
             "the wait after a change is a short one"
         );
+    }
+
+    #[test]
+    fn who_wants_to_leave_is_woken() {
+        let mut waker = Waker::new().expect("inotify");
+        let departure = Departure::new().expect("descriptors");
+        waker.watch_departure(&departure);
+        assert!(!departure.is_wanted());
+        departure.clone().leave();
+        let started = Instant::now();
+        waker.wait(Duration::from_secs(600)).expect("waits");
+        assert!(departure.is_wanted() && started.elapsed() < Duration::from_secs(60));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What people and programs read: data goes to stdout, talk to stderr.
 
 pub(crate) mod findings;
+pub(crate) mod foresight;
+pub(crate) mod glimpse;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod plain;

@@ -7,6 +7,7 @@ use kingtide_core::engine::event::TaskState;
 use kingtide_core::time::Timestamp;
 use kingtide_runtime::notice::{ConsumerFailure, Failure, Progress};
 
+use super::foresight::{deadline_in_short, done_in};
 use super::live::{percent, running};
 use super::style::Style;
 use super::text::{count, cut, duration, tame, task_label, without_stamp};
@@ -58,8 +59,15 @@ impl Plain {
             line.push_str(&format!(", {} running", count(active)));
         }
         line.push_str(&format!(", {}", duration(progress.now.since(progress.started_at))));
-        if let Some(remaining) = progress.remaining {
-            line.push_str(&format!(", about {} left", duration(remaining)));
+        match (progress.forecast, progress.remaining) {
+            (Some(forecast), _) => {
+                line.push_str(&format!(", {}", done_in(&forecast, progress.now)));
+                if let Some(due) = forecast.due {
+                    line.push_str(&format!(", {}", deadline_in_short(&due, progress.now)));
+                }
+            }
+            (None, Some(remaining)) => line.push_str(&format!(", about {} left", duration(remaining))),
+            (None, None) => {}
         }
         if progress.draining {
             line.push_str(", nothing new starts");
@@ -163,7 +171,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use kingtide_core::id::RunId;
-    use kingtide_runtime::notice::Counts;
+    use kingtide_runtime::notice::{Counts, Due, Forecast};
 
     use super::*;
 
@@ -201,6 +209,29 @@ mod tests {
             .filter_map(|step| plain.progress("retrain-12", step))
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_forecast_is_a_range_with_the_chance_of_the_deadline() {
+        let mut progress = at(60, 31, 0);
+        let due = Due {
+            at: progress.now + Duration::from_secs(900),
+            chance: 0.934,
+            confidence: 0.9,
+        };
+        let forecast = |due| Forecast {
+            p50: Timestamp(60_000) + Duration::from_secs(730),
+            p95: Timestamp(60_000) + Duration::from_secs(860),
+            due,
+        };
+        progress.forecast = Some(forecast(None));
+        let line = |progress: &Progress| Plain::default().progress("retrain-12", progress).expect("it is due");
+        assert_eq!(
+            line(&progress),
+            "retrain-12: 31 of 105 done (29 %), 1 min 00 s, done in 12 min to 14 min"
+        );
+        progress.forecast = Some(forecast(Some(due)));
+        assert!(line(&progress).ends_with(", done in 12 min to 14 min, deadline 93 %"));
     }
 
     fn failure(attempt: u32, retry_in: Option<u64>, state: TaskState) -> Failure {

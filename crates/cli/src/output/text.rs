@@ -18,6 +18,24 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// No finer than it needs to be: `45 s`, `12 min`, `1 h 12 min`, `3 d 4 h`.
+pub(crate) fn rough(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ 0..=59 => format!("{seconds} s"),
+        seconds @ 60..=3599 => format!("{} min", seconds / 60),
+        _ => duration(length),
+    }
+}
+
+/// A chance in percent, never certain: `93 %`, `>99 %`, `<1 %`.
+pub(crate) fn chance(chance: f64) -> String {
+    match (chance * 100.0).round() {
+        percent if percent >= 100.0 => ">99 %".to_owned(),
+        percent if percent < 1.0 => "<1 %".to_owned(),
+        percent => format!("{percent} %"),
+    }
+}
+
 /// For clocks that tick: `0:07`, `12:34`, `1:02:03`.
 pub(crate) fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -42,6 +60,24 @@ pub(crate) fn ago(duration: Duration) -> String {
 pub(crate) fn bytes(bytes: u64) -> String {
     let text = bytesize::ByteSize::b(bytes).display().iec().to_string();
     text.replace(".0 ", " ")
+}
+
+/// A part of a whole in the whole's unit: `1.2/8 GiB`.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    let unit = (1..=4).rev().find(|power| whole >= 1 << (10 * power)).unwrap_or(0);
+    let tenths = |bytes: u64| {
+        let tenths = (u128::from(bytes) * 10 + (1 << (10 * unit)) / 2) >> (10 * unit);
+        match tenths % 10 {
+            0 => (tenths / 10).to_string(),
+            rest => format!("{}.{rest}", tenths / 10),
+        }
+    };
+    format!(
+        "{}/{} {}",
+        tenths(part),
+        tenths(whole),
+        ["B", "KiB", "MiB", "GiB", "TiB"][unit]
+    )
 }
 
 /// `1,234,567`
@@ -79,6 +115,21 @@ pub(crate) fn now() -> Timestamp {
 /// Columns that a text takes on a terminal; sequences for colours take none.
 pub(crate) fn width(text: &str) -> usize {
     without_colours(text).width()
+}
+
+/// Rows that a text takes on a terminal of so many columns, which folds what is wider.
+pub(crate) fn rows_taken(text: &str, columns: usize) -> usize {
+    let mut rows = 1;
+    let mut used = 0;
+    for character in without_colours(text).chars() {
+        let width = character.width().unwrap_or(0);
+        if used + width > columns {
+            rows += 1;
+            used = 0;
+        }
+        used += width;
+    }
+    rows
 }
 
 fn without_colours(text: &str) -> String {
@@ -168,6 +219,10 @@ mod tests {
             ]
         );
         assert_eq!(
+            [0, 59, 3599, 4320].map(|s| rough(Duration::from_secs(s))),
+            ["0 s", "59 s", "59 min", "1 h 12 min"]
+        );
+        assert_eq!(
             [7, 754, 3723].map(|s| clock(Duration::from_secs(s))),
             ["0:07", "12:34", "1:02:03"]
         );
@@ -184,7 +239,12 @@ mod tests {
             [0, 1, 2000].map(|n| plural(n, "task")),
             ["0 tasks", "1 task", "2,000 tasks"]
         );
+        assert_eq!([0.001, 0.934, 0.999].map(chance), ["<1 %", "93 %", ">99 %"]);
         assert_eq!([640, 2 << 30, 3 << 29].map(bytes), ["640 B", "2 GiB", "1.5 GiB"]);
+        assert_eq!(
+            [share(1_288_490_188, 8 << 30), share(0, 3 << 29), share(1 << 30, 640)],
+            ["1.2/8 GiB", "0/1.5 GiB", "1073741824/640 B"]
+        );
         assert_eq!(moment(Timestamp(1_785_765_900_000)), "2026-08-03 14:05:00Z");
     }
 
@@ -195,6 +255,12 @@ mod tests {
         assert_eq!(cut("東京都庁", 5), "東京…");
         assert_eq!(cut("東京都庁", 0), "");
         assert_eq!(width("\x1b[1;31mfailed\x1b[0m!"), 7);
+        // The second half of a wide character does not stand on a row of its own.
+        assert_eq!(
+            [("", 8), ("dest=BOS", 8), ("dest=BOS", 7), ("東京都庁", 3)]
+                .map(|(text, columns)| rows_taken(text, columns)),
+            [1, 1, 2, 4]
+        );
         assert_eq!(tame("a\x1b[2Jb\tc\r\n"), "a[2Jb c");
     }
 }

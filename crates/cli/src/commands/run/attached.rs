@@ -3,19 +3,17 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kingtide_core::id::RunId;
 use kingtide_runtime::Runtime;
 use kingtide_runtime::control::{self, ControlError, Retried, Submission};
 use kingtide_runtime::view::Run;
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::launch::{Launch, note, nothing_to_retry, sum_up};
 use super::messages::{Messages, Wish};
 use crate::commands::status;
+use crate::departure::Departure;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::json;
 
@@ -91,19 +89,17 @@ fn say_detached(launch: &Launch<'_>, run: RunId, by: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Watches a run to its end. Ctrl-C ends the watching and nothing else.
+/// Watches a run to its end. Ctrl-C and `q` end the watching and nothing else.
 fn follow(launch: &Launch<'_>, run: RunId) -> Outcome {
     if launch.is_detached {
         return say_detached(launch, run, "worked off by the Kingtide that lives here");
     }
-    let leaves = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&leaves))?;
-    }
+    let departure = Departure::new()?;
+    departure.on_signals()?;
     let row = launch.place.database()?.snapshot()?.run(run)?;
     let row = row.ok_or_else(|| Failure::new(format!("{}-{run} is not in the database", launch.job.name)))?;
-    status::watch(launch.place, &row, launch.settings, &leaves)?;
-    if leaves.load(Ordering::Relaxed) {
+    status::watch(launch.place, &row, launch.settings, &departure)?;
+    if departure.is_wanted() {
         let name = row.name();
         note(launch, &format!("{name} goes on; `kingtide cancel {name}` ends it"));
         return Ok(Exit::Cancelled);

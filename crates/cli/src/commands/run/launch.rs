@@ -208,7 +208,8 @@ fn execute(mut runtime: Runtime, launch: &Launch<'_>, run: RunId, source: &str) 
     if !launch.settings.is_live {
         note(launch, &format!("{title}: {} ({source})", plural(total, "task")));
     }
-    let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings);
+    let layout = launch.place.layout();
+    let mut watcher = Watcher::new(&launch.job.name, &title, launch.settings, &layout, None);
     let options = options(launch.project, launch.workers)?;
     let ended = runtime.execute(run, launch.project, &options, &mut |notice| watcher.on_notice(notice));
     // The region is gone before anything else is said, an error too.

@@ -13,11 +13,13 @@ use self::launch::Launch;
 use self::messages::{Messages, Wish};
 use crate::args::Run;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output::glimpse::withstand;
 use crate::output::text::now;
 use crate::project::{Checked, Needs, Place, job};
 use crate::settings::Settings;
 
 pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
+    withstand();
     let place = Place::find(settings)?;
     let checked = Checked::read(&place, Needs::Job(&run.job))?;
     let (name, source) = (checked.name.clone(), checked.source.clone());

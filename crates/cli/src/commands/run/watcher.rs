@@ -1,8 +1,12 @@
 //! Who is told what happens during a run: a live region, plain lines, or nobody.
 
+use kingtide_runtime::layout::Layout;
 use kingtide_runtime::notice::Notice;
 
+use crate::departure::Departure;
+use crate::output::glimpse::{Asked, Glimpse};
 use crate::output::live::Live;
+use crate::output::live::frame::Caption;
 use crate::output::plain::{Failures, Plain};
 use crate::output::say;
 use crate::settings::Settings;
@@ -16,18 +20,33 @@ pub(crate) struct Watcher {
 
 enum Face {
     Live(Live),
-    Plain(Plain),
-    Silent,
+    Plain(Plain, Asked),
+    Silent(Asked),
 }
 
 impl Watcher {
-    pub(crate) fn new(job: &str, title: &str, settings: &Settings) -> Watcher {
-        let face = if settings.quiet {
-            Face::Silent
-        } else if settings.is_live {
-            Face::Live(Live::start(title, settings.err))
-        } else {
-            Face::Plain(Plain::default())
+    /// `departure` is how to stop watching a run that another process works off.
+    pub(crate) fn new(
+        job: &str,
+        title: &str,
+        settings: &Settings,
+        layout: &Layout,
+        departure: Option<&Departure>,
+    ) -> Watcher {
+        let glimpse = Glimpse::new(layout.clone(), settings.err);
+        let caption = Caption {
+            title: title.to_owned(),
+            style: settings.err,
+            is_elsewhere: departure.is_some(),
+        };
+        let live = settings
+            .is_live
+            .then(|| Live::start(caption, glimpse.clone(), departure.cloned()))
+            .flatten();
+        let face = match live {
+            Some(live) => Face::Live(live),
+            None if settings.quiet => Face::Silent(Asked::listen(glimpse)),
+            None => Face::Plain(Plain::default(), Asked::listen(glimpse)),
         };
         let failures = Failures::new(settings.err);
         Watcher {
@@ -39,8 +58,11 @@ impl Watcher {
     }
 
     pub(crate) fn on_notice(&mut self, notice: Notice) {
+        if let (Face::Plain(_, asked) | Face::Silent(asked), Notice::Progress(progress)) = (&self.face, &notice) {
+            asked.note(progress);
+        }
         let text = match (&mut self.face, notice) {
-            (Face::Silent, _) | (_, Notice::Ready(_) | Notice::Opened { .. } | Notice::Ended { .. }) => None,
+            (Face::Silent(_), _) | (_, Notice::Ready(_) | Notice::Opened { .. } | Notice::Ended { .. }) => None,
             (_, Notice::Failed(failure)) => self.failures.tell(&self.job, &failure),
             (_, Notice::Consumer(failure)) => Some(self.failures.tell_consumer(&failure)),
             (_, Notice::Said(text)) => Some(format!("{}: {text}", self.title)),
@@ -48,12 +70,12 @@ impl Watcher {
                 live.progress(progress);
                 None
             }
-            (Face::Plain(plain), Notice::Progress(progress)) => plain.progress(&self.title, &progress),
+            (Face::Plain(plain, _), Notice::Progress(progress)) => plain.progress(&self.title, &progress),
         };
         match (&self.face, text) {
             (_, None) => {}
             (Face::Live(live), Some(text)) => live.print(&text),
-            (Face::Plain(_) | Face::Silent, Some(text)) => say(&text),
+            (Face::Plain(..) | Face::Silent(_), Some(text)) => say(&text),
         }
     }
 }
