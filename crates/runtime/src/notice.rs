@@ -51,7 +51,7 @@ pub struct Progress {
     pub counts: Counts,
     /// Those whose start is known, oldest first, at most 50.
     pub running: Vec<Running>,
-    /// How many are leased in all.
+    /// How many of its tasks are leased in all.
     pub leased: u64,
     pub remaining: Option<Duration>,
     /// Where something is known of how long tasks take.

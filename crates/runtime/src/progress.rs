@@ -106,7 +106,7 @@ impl Gauge {
             started_at: self.started_at,
             counts: self.last,
             running,
-            leased: engine.leased() as u64,
+            leased: engine.leased_of(self.run) as u64,
             remaining: forecast
                 .map(|forecast| forecast.p50.since(now))
                 .or_else(|| self.remaining(now)),

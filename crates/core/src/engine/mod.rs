@@ -176,6 +176,12 @@ impl Engine {
         (slots.min(of.workers), pools.map(|(_, state)| state.placed).sum())
     }
 
+    /// How many tasks of a run are leased at the moment.
+    pub fn leased_of(&self, run: RunId) -> usize {
+        let tasks = self.tasks.range(run.task(i64::MIN)..=run.task(i64::MAX));
+        tasks.filter(|(_, task)| task.is_leased()).count()
+    }
+
     /// How many tasks are leased at the moment.
     pub fn leased(&self) -> usize {
         self.tasks.values().filter(|task| task.is_leased()).count()

@@ -9,7 +9,7 @@ use kingtide_core::time::Timestamp;
 use super::foresight::Foresight;
 use crate::output::style::Style;
 use crate::output::table::Table;
-use crate::output::text::{bytes, count, cut, duration, moment, plural, tame};
+use crate::output::text::{self, bytes, count, cut, duration, moment, plural, tame};
 
 /// Rows of the histogram, and columns of its longest bar.
 const ROWS: usize = 8;
@@ -64,9 +64,9 @@ fn render_proposal(text: &mut Text, of: &Foresight, proposal: &Proposal, now: Ti
             "{} ({}): chance {}",
             duration(deadline),
             moment(now + deadline),
-            percent(chance)
+            text::chance(chance)
         );
-        let wanted = format!("{} wanted", percent(of.confidence));
+        let wanted = format!("{} wanted", text::chance(of.confidence));
         text.line(
             "deadline",
             &match chance >= of.confidence {
@@ -112,7 +112,7 @@ fn choices(of: &Foresight, proposal: &Proposal, style: Style) -> String {
             count(choice.workers as u64),
             duration(choice.finish.quantile(0.5)),
             duration(choice.finish.quantile(0.95)),
-            choice.chance.map_or_else(String::new, percent),
+            choice.chance.map_or_else(String::new, text::chance),
             choice.cost.map_or_else(String::new, money),
             style.dim(&remark),
         ]);
@@ -165,7 +165,7 @@ fn advise(text: &mut Text, of: &Foresight, proposal: &Proposal) {
                 style.bold(&label_of(&named.label)),
                 duration(named.median),
                 duration(named.long),
-                percent(*chance)
+                text::chance(*chance)
             ),
         );
     }
@@ -185,7 +185,7 @@ fn advise(text: &mut Text, of: &Foresight, proposal: &Proposal) {
         );
     }
     for remedy in &proposal.remedies {
-        let wanted = percent(of.confidence);
+        let wanted = text::chance(of.confidence);
         text.help(&match remedy {
             Remedy::Time(more) => format!(
                 "a deadline {} later, or as much earlier a start, reaches {wanted}",
@@ -203,7 +203,7 @@ fn advise(text: &mut Text, of: &Foresight, proposal: &Proposal) {
                     1 => "longest".to_owned(),
                     many => format!("{many} longest"),
                 },
-                percent(*chance)
+                text::chance(*chance)
             ),
         });
     }
@@ -247,15 +247,6 @@ impl Text {
 
 fn label_of(label: &str) -> String {
     tame(&cut(label, LABEL))
-}
-
-/// Never certain.
-pub(super) fn percent(chance: f64) -> String {
-    match (chance * 100.0).round() {
-        percent if percent >= 100.0 => ">99 %".to_owned(),
-        percent if percent < 1.0 => "<1 %".to_owned(),
-        percent => format!("{percent} %"),
-    }
 }
 
 fn money(cost: f64) -> String {
