@@ -78,6 +78,7 @@ pub(crate) enum Verb {
     History(History),
     Doctor(Doctor),
     Clean(Clean),
+    Synth(Synth),
     /// Print the JSON Schema of `kingtide.toml`, for editors
     Schema,
     Completions(Completions),
@@ -278,6 +279,14 @@ pub(crate) struct Clean {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Print the CloudFormation template that the project becomes on AWS; nothing is asked of AWS
+#[derive(Debug, Args)]
+pub(crate) struct Synth {
+    /// For `[env.NAME]` in place of `[aws]` alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
 }
 
 /// Print a script that completes commands: `kingtide completions bash > ~/.local/share/bash-completion/completions/kingtide`

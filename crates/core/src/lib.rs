@@ -3,6 +3,7 @@
 //! Nothing here asks for the time, reads a file, draws an unseeded number or talks to a socket; each of those is an
 //! argument. See `ARCHITECTURE.md` for the map.
 
+pub mod cloud;
 pub mod contract;
 pub mod engine;
 pub mod finding;

@@ -1,4 +1,5 @@
-//! Clients of Amazon SQS that tests run against the queues, installed in the set-up so that no test needs the network.
+//! Clients of Amazon SQS that tests run against the queues, and checkers of what is made for AWS, installed in the set-up so that no test
+//! needs the network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +13,14 @@ use super::wheels;
 /// Where tests are told to find them.
 pub(crate) const VARIABLE: &str = "KINGTIDE_TEST_CLIENTS";
 
-/// Folder and requirements: the newest of all, and the last boto3 that speaks the query protocol.
-const PYTHON: [(&str, &str); 2] = [
+/// Folder and requirements: the newest of all, the last boto3 that speaks the query protocol, and the checker of templates.
+const PYTHON: [(&str, &str); 3] = [
     ("py", "crates/cli/tests/clients/requirements.txt"),
     ("py-query", "crates/cli/tests/clients/requirements-query.txt"),
+    ("cfn-lint", "crates/cli/tests/aws/requirements.txt"),
 ];
-const JAVASCRIPT: &str = "crates/cli/tests/clients/package.json";
-/// What `package.json` asks for, down to the last digest.
-const JAVASCRIPT_LOCK: &str = "crates/cli/tests/clients/package-lock.json";
+/// Folder, and where `package.json` lies, with what it asks for down to the last digest beside it.
+const JAVASCRIPT: [(&str, &str); 2] = [("js", "crates/cli/tests/clients"), ("asl", "crates/cli/tests/aws")];
 const RUST: &str = "bench/queue/client";
 
 /// In the user's cache, beside the wheels.
@@ -33,29 +34,32 @@ pub(crate) fn install(limit: &Deadline) -> anyhow::Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     for (name, requirements) in PYTHON {
         once(
-            &format!("clients of the queues, Python ({name})"),
+            &format!("clients and checkers, Python ({name})"),
             requirements,
             &folder.join(name),
             |into| python_packages(into, requirements, &[], limit),
         )?;
     }
     if Tool::new("npm").arg("--version").works(limit) {
-        once(
-            "clients of the queues, JavaScript",
-            JAVASCRIPT_LOCK,
-            &folder.join("js"),
-            |into| {
-                fs::copy(JAVASCRIPT, into.join("package.json"))?;
-                fs::copy(JAVASCRIPT_LOCK, into.join("package-lock.json"))?;
-                let npm = "ci --silent --no-audit --no-fund --ignore-scripts --prefix";
-                npm.split(' ')
-                    .fold(Tool::new("npm"), Tool::arg)
-                    .arg(into.as_os_str())
-                    .run(limit)
-            },
-        )?;
+        for (name, from) in JAVASCRIPT {
+            let lock = format!("{from}/package-lock.json");
+            once(
+                &format!("clients and checkers, JavaScript ({name})"),
+                &lock,
+                &folder.join(name),
+                |into| {
+                    fs::copy(format!("{from}/package.json"), into.join("package.json"))?;
+                    fs::copy(&lock, into.join("package-lock.json"))?;
+                    let npm = "ci --silent --no-audit --no-fund --ignore-scripts --prefix";
+                    npm.split(' ')
+                        .fold(Tool::new("npm"), Tool::arg)
+                        .arg(into.as_os_str())
+                        .run(limit)
+                },
+            )?;
+        }
     } else {
-        println!("clients of the queues, JavaScript: no npm here, its tests are skipped");
+        println!("clients and checkers, JavaScript: no npm here, its tests are skipped");
     }
     rust(&folder, limit)
 }

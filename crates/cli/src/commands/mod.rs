@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod send;
 mod status;
+mod synth;
 mod up;
 mod watch;
 
@@ -50,6 +51,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::History(history) => history::run(&history, &settings),
         Verb::Doctor(_) => doctor::run(&settings),
         Verb::Clean(clean) => clean::run(&clean, &settings),
+        Verb::Synth(synth) => synth::run(&synth, &settings),
         Verb::Schema => schema::run(),
         Verb::Completions(completions) => completions::run(&completions),
         Verb::Keeper(keeper) => keeper::run(&keeper),

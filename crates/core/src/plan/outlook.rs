@@ -17,7 +17,7 @@ const CELLS: usize = 100_000;
 const FEWEST: usize = 100;
 const MOST: usize = 500;
 /// More that wait are bundled.
-const MOST_TASKS: usize = 10_000;
+const MOST_TASKS: usize = 5_000;
 /// Steps of Newton's method: the function is concave, and a handful is enough.
 const STEPS: usize = 8;
 /// Longer than this part of its kind: a straggler.

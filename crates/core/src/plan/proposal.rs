@@ -10,7 +10,7 @@ use super::size::{self, Terms};
 /// Tasks that alone are late so often decide.
 const DECIDING: f64 = 0.02;
 /// More tasks are bundled: memory stays bounded, and an answer comes at once.
-const MOST_TASKS: usize = 10_000;
+const MOST_TASKS: usize = 5_000;
 /// So many of them are named.
 const MOST_DECIDING: usize = 5;
 /// What a machine twice as fast would do is asked of at most so many tasks.
