@@ -287,6 +287,9 @@ pub(crate) struct Synth {
     /// For `[env.NAME]` in place of `[aws]` alone
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
+    /// Print the Dockerfile that a job's image is built from in its place
+    #[arg(long, value_name = "JOB")]
+    pub(crate) dockerfile: Option<String>,
 }
 
 /// Print a script that completes commands: `kingtide completions bash > ~/.local/share/bash-completion/completions/kingtide`

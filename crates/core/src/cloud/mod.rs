@@ -7,6 +7,7 @@
 mod alarms;
 pub mod fargate;
 pub mod iam;
+pub mod image;
 pub mod limits;
 mod machine;
 mod network;

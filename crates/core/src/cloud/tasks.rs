@@ -5,9 +5,9 @@ use serde_json::{Map, Value as Json, json};
 use super::iam::{Role, Statement, pass_to_tasks};
 use super::queues::Queues;
 use super::template::{LogicalId, Resource, sub};
-use super::{Site, WORKER_IMAGE, fargate, id, origin};
+use super::{Site, WORKER_IMAGE, fargate, id, image, origin};
+use crate::project::Job;
 use crate::project::aws::Architecture;
-use crate::project::{ImageSource, Job};
 
 /// A job's task definitions.
 #[derive(Clone, Debug)]
@@ -38,21 +38,13 @@ pub(super) fn tasks(site: &mut Site<'_>, job: &Job, queues: &Queues) -> Tasks {
     let logs = site
         .stack
         .add(id(job, "Logs"), Resource::new("AWS::Logs::LogGroup", &from, logs));
-    let image = match job
-        .container()
-        .map(|container| (&container.image, container.mounts.is_empty()))
-    {
-        Some((ImageSource::Named(name), true)) => json!(name),
-        // Built, with what is mounted, or with its requirements and its folder where it has no Dockerfile, and pushed before.
-        _ => {
-            let name = format!("{}Image", id(job, "").as_str());
-            site.parameter(&name, &format!("The image that is built for the job {}", job.name))
-        }
-    };
+    // What is built is pushed before, and handed over by its digest.
+    if let Some(name) = image::parameter_of(job) {
+        site.parameter(&name, &format!("The image that is built for the job {}", job.name));
+    }
     let execution_role = execution_role(site, job, &logs);
     let worker_role = worker_role(site, job, queues);
     let parts = Parts {
-        image,
         logs: &logs,
         worker_role: &worker_role,
         execution_role: &execution_role,
@@ -116,7 +108,6 @@ fn task(site: &Site<'_>, size: fargate::Size, role: &LogicalId, execution_role: 
 
 /// What a worker's definition is made of.
 struct Parts<'a> {
-    image: Json,
     logs: &'a LogicalId,
     worker_role: &'a LogicalId,
     execution_role: &'a LogicalId,
@@ -137,7 +128,7 @@ fn definition(site: &Site<'_>, job: &Job, queues: &Queues, parts: &Parts<'_>) ->
     });
     let mut container = Map::from_iter([
         ("Name".to_owned(), json!("job")),
-        ("Image".to_owned(), parts.image.clone()),
+        ("Image".to_owned(), image::reference(job)),
         ("Essential".to_owned(), json!(true)),
         ("EntryPoint".to_owned(), json!([WORKER])),
         (
