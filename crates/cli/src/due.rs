@@ -1,7 +1,7 @@
 //! By when, as it is typed: as in the file, or a moment of the calendar.
 
 use std::str::FromStr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use kingtide_core::project::Deadline;
 use kingtide_core::time::Timestamp;
@@ -20,10 +20,14 @@ impl FromStr for Due {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Due, String> {
-        let is_date = text.len() > 10 && text.as_bytes()[4] == b'-';
-        if is_date && let Ok(moment) = humantime::parse_rfc3339_weak(text) {
-            let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-            return Ok(Due::On(Timestamp(0) + since));
+        if let Some(moment) = Deadline::moment(text) {
+            return Ok(Due::On(moment));
+        }
+        // A date without its offset is the same moment nowhere.
+        if text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-' {
+            return Err(format!(
+                "\"{text}\" is in which zone? write its offset: 2026-11-24T19:00:00Z, 2026-11-24T20:00:00+01:00"
+            ));
         }
         match Deadline::parse(text) {
             Ok(deadline) => Ok(Due::Deadline(deadline)),
@@ -60,7 +64,9 @@ mod tests {
         let at = |text: &str| text.parse::<Due>().map(|due| due.at(now).map(|at| at.0 - now.0).ok());
         assert_eq!(at("1h"), Ok(Some(3_600_000)));
         assert_eq!(at("2026-11-24T19:00:00Z"), Ok(Some(3_600_000)));
-        assert_eq!(at("2026-11-24 17:00:00"), Ok(None));
+        assert_eq!(at("2026-11-24T20:00:00+01:00"), Ok(Some(3_600_000)));
+        assert_eq!(at("2026-11-24T17:00:00Z"), Ok(None));
+        assert!(at("2026-11-24 17:00:00").is_err());
         assert_eq!(at("19:00 UTC"), Ok(Some(3_600_000)));
         assert!(at("19:00").is_err() && at("tomorrow").is_err());
     }

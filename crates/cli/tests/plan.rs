@@ -124,7 +124,7 @@ fn a_run_says_what_became_of_its_deadline() {
         .run(&["run", "work", "--json", "--deadline", "1ms"])
         .expect_code(0);
     assert_eq!(json(&late)["deadline"]["met"], false);
-    let doubts = late.stderr.matches("is met with a chance of 1 %").count();
+    let doubts = late.stderr.matches("the deadline 20").count();
     assert_eq!(doubts, 1, "{}", late.text());
     let status = json(&project.run(&["status", "--json"]).expect_code(0));
     assert_eq!(status["deadline"]["met"], false);
@@ -221,14 +221,12 @@ fn a_deadline_counts_from_the_first_message_that_is_sent() {
     });
     let at = |value: &Value| humantime::parse_rfc3339(value.as_str().expect("a moment")).expect("a moment");
     let created = at(&status["created_at"]);
+    let within = at(&status["deadline"]["at"]).duration_since(created).expect("later");
+    // Where all was done when another came, it is that one's.
+    assert!((3600..3660).contains(&within.as_secs()), "{status}");
     assert_eq!(
-        at(&status["deadline"]["at"])
-            .duration_since(created)
-            .expect("later")
-            .as_secs(),
-        3600,
-        "{status}"
+        status["deadline"]["met"], true,
+        "all is done, and the run waits for more: {status}"
     );
-    assert_eq!(status["deadline"]["met"], Value::Null, "it is open: {status}");
     leave(runtime);
 }

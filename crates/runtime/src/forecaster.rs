@@ -38,8 +38,10 @@ pub(crate) enum Told {
     Opened(Box<Opened>),
     Added(RunId, Vec<(i64, LogNormal)>),
     Started(RunId, i64, Timestamp),
-    /// An attempt has ended, and its task waits again.
-    PutBack(RunId, i64),
+    /// An attempt has ended, and its task waits again, perhaps until a time.
+    PutBack(RunId, i64, Option<Timestamp>),
+    /// Its deadline is another now.
+    Due(RunId, Option<(Timestamp, f64)>),
     /// A task is over; a success with how long it took.
     Over(RunId, i64, Option<Duration>),
     /// So many may be worked on side by side.
@@ -51,8 +53,8 @@ pub(crate) enum Told {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) run: RunId,
-    /// Not over, in the order in which they are given away; what runs already with its start.
-    pub(crate) tasks: Vec<(i64, LogNormal, Option<Timestamp>)>,
+    /// Not over, in the order in which they are given away.
+    pub(crate) tasks: Vec<(i64, LogNormal)>,
     pub(crate) luck: Luck,
     pub(crate) slots: u32,
     /// By when, and how sure one would be of it.
@@ -75,8 +77,10 @@ pub(crate) struct Foreseen {
 /// Why a deadline is doubtful, and what would help.
 #[derive(Clone, Debug)]
 pub(crate) struct Doubt {
-    /// So much more time would do.
+    /// So much later it would be sure enough.
     pub(crate) short: Duration,
+    /// So long the machine is busy with runs that came before.
+    pub(crate) behind: Duration,
     /// So many side by side would do.
     pub(crate) workers: Option<u32>,
     /// Tasks that alone may be too late, and the chance of it.
@@ -175,7 +179,8 @@ impl Desk {
                     }
                 }),
                 Told::Started(run, seq, at) => self.with(run, |run| run.outlook.start(seq, at)),
-                Told::PutBack(run, seq) => self.with(run, |run| run.outlook.put_back(seq)),
+                Told::PutBack(run, seq, until) => self.with(run, |run| run.outlook.put_back(seq, until)),
+                Told::Due(run, due) => self.with(run, |run| run.due = due),
                 Told::Over(run, seq, took) => self.with(run, |run| run.outlook.end(seq, took)),
                 Told::Slots(run, slots) => self.with(run, |run| run.slots = slots),
             }
@@ -209,15 +214,8 @@ impl Desk {
 
 impl Run {
     fn of(opened: Opened) -> Run {
-        let waiting = opened.tasks.iter().map(|(seq, of, _)| (*seq, *of));
-        let mut outlook = Outlook::new(waiting, opened.luck);
-        for (seq, _, since) in &opened.tasks {
-            if let Some(since) = since {
-                outlook.start(*seq, *since);
-            }
-        }
         Run {
-            outlook,
+            outlook: Outlook::new(opened.tasks, opened.luck),
             slots: opened.slots,
             due: opened.due,
             is_vague: opened.luck.common.sigma > VAGUE,
@@ -262,9 +260,10 @@ impl Run {
                 finish.chance(room) >= due.confidence
             };
             foreseen.doubt = Some(Doubt {
-                short: finish.quantile(due.confidence).saturating_sub(room),
+                short: (now + before + finish.quantile(due.confidence)).since(due.at),
+                behind: before,
                 workers: fewest(self.slots, most, reaches),
-                deciding: self.outlook.deciding(now, room, &level, DECIDING),
+                deciding: self.outlook.deciding(now, due.at.since(now), &level, DECIDING),
             });
         }
         foreseen
@@ -299,7 +298,7 @@ mod tests {
         let of = LogNormal::around(10 * MINUTE, 0.1);
         Opened {
             run: RunId(1),
-            tasks: (1..=tasks).map(|seq| (seq, of, None)).collect(),
+            tasks: (1..=tasks).map(|seq| (seq, of)).collect(),
             luck: Luck::NONE,
             slots: 4,
             due: due_in.map(|minutes| (Timestamp(0) + minutes * MINUTE, 0.9)),

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Calls whose first argument is a code. The last three are the core's own shorthands.
+/// Calls whose first argument is a code. The last four are the core's own shorthands.
 const EVERYWHERE: &[&str] = &["Finding::error(", "Finding::warning("];
-const IN_THE_CORE: &[&str] = &[".error(", "say(", "severity("];
+const IN_THE_CORE: &[&str] = &[".error(", "say(", "severity(", "refuse("];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use kingtide_core::plan::burst::{Draws, Luck, Order, Tariff};
 use kingtide_core::plan::lognormal::LogNormal;
 use kingtide_core::plan::normal;
-use kingtide_core::plan::schedule::Workers;
+use kingtide_core::plan::schedule::{Draw, Workers};
 use kingtide_core::plan::size::{self, Terms};
 
 use super::report::{Bound, Report, Target};
@@ -158,7 +158,7 @@ fn outcome<'a>(cases: impl Iterator<Item = (&'a [u64], usize)>, deadline: Durati
     let (mut met, mut cases_seen, mut paid, mut work) = (0_usize, 0_usize, 0.0, 0.0);
     for (takes, count) in cases {
         workers.engage(count, MINUTE.as_millis() as u64);
-        let end = workers.finish(takes);
+        let end = workers.finish(Draw::of(takes));
         met += usize::from(end.is_some_and(|end| u128::from(end) <= deadline.as_millis()));
         cases_seen += 1;
         paid += workers.busy().map(|busy| TARIFF.paid(busy)).sum::<f64>();

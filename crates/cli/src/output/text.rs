@@ -101,7 +101,7 @@ pub(crate) fn plural(number: u64, noun: &str) -> String {
 
 /// `2026-08-03 14:05:00Z`
 pub(crate) fn moment(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64);
+    let time = UNIX_EPOCH + Duration::from_millis(at.0.clamp(0, kingtide_runtime::view::json::LAST_MOMENT) as u64);
     humantime::format_rfc3339_seconds(time).to_string().replace('T', " ")
 }
 

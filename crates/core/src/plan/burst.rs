@@ -7,7 +7,9 @@ use fastrand::Rng;
 
 use super::lognormal::{Common, LogNormal, uniform};
 use super::normal;
-use super::schedule::Workers;
+use super::schedule::{Draw, Workers};
+use crate::engine::retry::delay;
+use crate::project::Backoff;
 
 /// In which order tasks are given to workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Luck {
     pub failure: f64,
     /// How many failed attempts of a task are followed by another.
     pub retries: u32,
+    /// What lies between: a task waits for it, a worker does not.
+    pub backoff: Backoff,
 }
 
 impl Luck {
@@ -33,15 +37,22 @@ impl Luck {
         common: Common::NOTHING,
         failure: 0.0,
         retries: 0,
+        backoff: Backoff {
+            first: Duration::ZERO,
+            factor: 1.0,
+            max: Duration::ZERO,
+            jitter: 0.0,
+        },
     };
 
-    /// Attempts that one task takes.
-    pub(super) fn attempts(&self, random: &mut Rng) -> u64 {
+    /// Attempts that one task takes, and milliseconds that it waits between them.
+    pub(super) fn attempts(&self, random: &mut Rng) -> (u64, u64) {
         if self.failure <= 0.0 {
-            return 1;
+            return (1, 0);
         }
-        let failed = (0..self.retries).take_while(|_| random.f64() < self.failure).count();
-        1 + failed as u64
+        let failed = (0..self.retries).take_while(|_| random.f64() < self.failure).count() as u32;
+        let waits: Duration = (1..=failed).map(|failure| delay(&self.backoff, failure, 0.5)).sum();
+        (1 + u64::from(failed), milliseconds(waits))
     }
 }
 
@@ -56,6 +67,8 @@ pub fn failure_rate(failures: u64, attempts: u64) -> f64 {
 pub struct Draws {
     order: Vec<usize>,
     milliseconds: Vec<u64>,
+    /// What each waits beside; empty where nothing does.
+    waits: Vec<u64>,
 }
 
 /// Cells of a burst's draws: few enough for an answer at once.
@@ -81,6 +94,7 @@ impl Draws {
         }
         let mut random = Rng::with_seed(seed);
         let mut milliseconds = Vec::with_capacity(count * tasks.len());
+        let mut waits = Vec::new();
         let mut common = luck.common.draws(&mut random);
         for _ in 0..count {
             let common = common(&mut random);
@@ -89,12 +103,17 @@ impl Draws {
                 let seconds = of.at(normal::quantile(uniform(&mut random))) * common.exp();
                 // Whole milliseconds, as the clock of a run has them.
                 let once = (seconds * 1000.0).round() as u64;
-                once.saturating_mul(luck.attempts(&mut random))
+                let (attempts, wait) = luck.attempts(&mut random);
+                if luck.failure > 0.0 {
+                    waits.push(wait);
+                }
+                once.saturating_mul(attempts)
             }));
         }
         Draws {
             order: numbers,
             milliseconds,
+            waits,
         }
     }
 
@@ -103,8 +122,14 @@ impl Draws {
         &self.order
     }
 
-    fn each(&self) -> impl Iterator<Item = &[u64]> {
-        self.milliseconds.chunks_exact(self.order.len().max(1))
+    /// Durations and waits of each draw.
+    fn each(&self) -> impl Iterator<Item = Draw<'_>> {
+        let size = self.order.len().max(1);
+        let durations = self.milliseconds.chunks_exact(size);
+        durations.enumerate().map(move |(number, durations)| Draw {
+            durations,
+            waits: self.waits.get(number * size..(number + 1) * size).unwrap_or(&[]),
+        })
     }
 
     /// When all is done with so many workers that begin at `start`: every draw's end, the earliest first.
@@ -154,9 +179,9 @@ impl Draws {
 }
 
 /// The fewest workers with which one draw is done in time; `None` when `most` are not enough.
-fn fewest(workers: &mut Workers, draw: &[u64], start: u64, deadline: u64, most: usize) -> Option<usize> {
+fn fewest(workers: &mut Workers, draw: Draw<'_>, start: u64, deadline: u64, most: usize) -> Option<usize> {
     let room = deadline.checked_sub(start)?;
-    let (longest, sum) = (draw.iter().max().copied().unwrap_or(0), draw.iter().sum::<u64>());
+    let (longest, sum) = (draw.longest(), draw.durations.iter().sum::<u64>());
     if longest > room || most == 0 {
         return None;
     }

@@ -1,5 +1,5 @@
 //! Numbers among the parameters that tell of a duration: rows to read, trees to grow. Ordinary least squares on the logarithm of the
-//! duration, with the number or its logarithm; one more is taken in only where it explains more than luck would (the Bayesian information
+//! duration, with the number's logarithm where it has one; one more is taken in only where it explains more than luck would (the Bayesian information
 //! criterion: G. Schwarz, "Estimating the Dimension of a Model", 1978).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,8 @@ const MARGIN: f64 = 6.0;
 struct Term {
     name: String,
     is_logarithm: bool,
+    /// What was seen of it: beyond, a number that is no logarithm tells no more.
+    range: (f64, f64),
     /// It is taken from there, so that the constant is what the middle configuration takes.
     middle: f64,
 }
@@ -42,13 +44,12 @@ impl Covariates {
         let names: BTreeSet<&String> = points.iter().flat_map(|(_, numbers)| numbers.keys()).collect();
         let count = points.len() as f64;
         while best.covariates.terms.len() < MOST_TERMS {
-            let candidates = names.iter().flat_map(|name| [false, true].map(|log| (*name, log)));
-            let fits = candidates.filter_map(|(name, is_logarithm)| {
+            let fits = names.iter().copied().filter_map(|name| {
                 let mut terms = best.covariates.terms.clone();
                 if terms.iter().any(|term| term.name == *name) {
                     return None;
                 }
-                terms.push(Term::of(points, name, is_logarithm)?);
+                terms.push(Term::of(points, name)?);
                 Fit::of(points, terms)
             });
             let Some(next) = fits.min_by(|a, b| a.rest.total_cmp(&b.rest)) else {
@@ -133,11 +134,15 @@ impl Fit {
 }
 
 impl Term {
-    /// `None` where it tells nothing apart, or has no logarithm.
-    fn of(points: &[Point<'_>], name: &str, is_logarithm: bool) -> Option<Term> {
+    /// By its logarithm where it has one: twice the rows are some times the time, however many that are. `None` where it tells nothing apart.
+    fn of(points: &[Point<'_>], name: &str) -> Option<Term> {
+        let numbers = points.iter().map(|(_, numbers)| numbers.get(name).copied());
+        let numbers = numbers.collect::<Option<Vec<f64>>>()?;
+        let least = numbers.iter().copied().fold(f64::MAX, f64::min);
         let mut term = Term {
             name: name.to_owned(),
-            is_logarithm,
+            is_logarithm: least > 0.0,
+            range: (least, numbers.iter().copied().fold(f64::MIN, f64::max)),
             middle: 0.0,
         };
         let mut values = points
@@ -155,7 +160,7 @@ impl Term {
         match self.is_logarithm {
             true if number > 0.0 => Some(number.ln() - self.middle),
             true => None,
-            false => Some(number - self.middle),
+            false => Some(number.clamp(self.range.0, self.range.1) - self.middle),
         }
     }
 }

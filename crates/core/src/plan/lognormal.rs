@@ -48,14 +48,24 @@ impl LogNormal {
         f64::from(u8::from(distance >= 0.0))
     }
 
+    /// The probability that it takes longer than that.
+    fn beyond(&self, limit: Duration) -> f64 {
+        let distance = limit.as_secs_f64().ln() - self.mu;
+        if self.sigma > 0.0 {
+            return normal::below(-distance / self.sigma);
+        }
+        f64::from(u8::from(distance < 0.0))
+    }
+
     /// How long it takes in all, as far as one knows who sees it run for `elapsed`: the quantile `p` of what is longer than that.
     pub fn quantile_after(&self, elapsed: Duration, p: f64) -> Duration {
-        let gone = self.within(elapsed);
-        // Beyond anything expected: it may end at any moment.
-        if gone >= 1.0 {
+        // What is left of it, told from its end: close to nothing it keeps its digits.
+        let left = self.beyond(elapsed) * (1.0 - p);
+        if left < f64::MIN_POSITIVE {
+            // Beyond anything expected: it may end at any moment.
             return elapsed;
         }
-        self.quantile(gone + p * (1.0 - gone)).max(elapsed)
+        seconds(self.at(-normal::quantile(left))).max(elapsed)
     }
 
     /// The same for a task of a run of which no more is known than what runs have in common.
@@ -123,9 +133,12 @@ pub(super) fn uniform(random: &mut Rng) -> f64 {
     random.f64().max(f64::EPSILON / 2.0)
 }
 
-/// The longest that there is in place of what is longer.
+/// A hundred years in place of what is longer: nobody waits for it, and it can still be added to a time.
+const LONGEST_S: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
+
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    // What is no number is longer than any.
+    Duration::from_secs_f64(if seconds < LONGEST_S { seconds } else { LONGEST_S })
 }
 
 #[cfg(test)]
@@ -152,7 +165,10 @@ mod tests {
         assert!(JOB.quantile_after(half_an_hour, 0.5) > half_an_hour);
         assert_eq!(JOB.quantile_after(Duration::ZERO, 0.5), JOB.median());
         let ages = Duration::from_secs(1_000_000_000);
-        assert_eq!(JOB.quantile_after(ages, 0.5), ages);
+        let longer = JOB.quantile_after(ages, 0.5).as_secs_f64() / ages.as_secs_f64();
+        assert!((1.0..1.1).contains(&longer), "{longer}");
+        let known = LogNormal::around(half_an_hour, 0.001);
+        assert_eq!(known.quantile_after(ages, 0.5), ages, "it may end at any moment");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A run under way: what is left of it, and when all is done. What runs already is foreseen by the time it has run; what has ended tells
 //! whether this run as a whole is a slow one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::burst::{Finish, Luck, coarse};
 use super::lognormal::{Common, LogNormal, uniform};
 use super::normal;
-use super::schedule::Workers;
+use super::schedule::{Draw, Workers};
 use crate::time::Timestamp;
 
 /// Cells of the draws: a hundredth of a second on one core.
@@ -17,9 +17,15 @@ const CELLS: usize = 100_000;
 const FEWEST: usize = 100;
 const MOST: usize = 500;
 /// More that wait are bundled.
-const MOST_TASKS: usize = 5_000;
-/// Steps of Newton's method: the function is concave, and a handful is enough.
-const STEPS: usize = 8;
+const MOST_TASKS: usize = 2_000;
+/// Steps towards the likeliest level, each with what is unlikely weighed anew.
+const STEPS: usize = 30;
+/// Degrees of freedom with which a single task may be an outlier, and how far one that runs on is looked at (in standard deviations): one
+/// straggler is no slow run.
+const OUTLIER_DEGREES: f64 = 4.0;
+const MOST_DEVIATION: f64 = 4.0;
+/// The last to end that are held against what was foreseen of them.
+const MOST_SEEN: usize = 2_000;
 /// Longer than this part of its kind: a straggler.
 const STRAGGLER: f64 = 0.95;
 
@@ -29,6 +35,8 @@ struct Open {
     of: LogNormal,
     /// `None`: it waits.
     since: Option<Timestamp>,
+    /// It waits until then at least.
+    not_before: Option<Timestamp>,
 }
 
 /// What a run's forecaster knows of it.
@@ -41,12 +49,12 @@ pub struct Outlook {
     seen: Seen,
 }
 
-/// What has ended: how it took against what was foreseen, weighted by how sure that was.
-#[derive(Clone, Copy, Debug, Default)]
+/// What has ended: how it took against what was foreseen.
+#[derive(Clone, Debug, Default)]
 struct Seen {
-    tasks: f64,
-    weights: f64,
-    weighted: f64,
+    tasks: u64,
+    /// Difference of logarithms, and the standard deviation that it was thought to have.
+    last: VecDeque<(f64, f64)>,
 }
 
 /// How long a task takes in all, as far as is known now.
@@ -74,7 +82,12 @@ impl Outlook {
 
     /// One more, which waits behind the others.
     pub fn add(&mut self, seq: i64, of: LogNormal) {
-        self.open.insert(seq, Open { of, since: None });
+        let open = Open {
+            of,
+            since: None,
+            not_before: None,
+        };
+        self.open.insert(seq, open);
         self.order.push(seq);
     }
 
@@ -84,10 +97,11 @@ impl Outlook {
         }
     }
 
-    /// An attempt has ended, and the task waits again.
-    pub fn put_back(&mut self, seq: i64) {
+    /// An attempt has ended, and the task waits again, perhaps until a time.
+    pub fn put_back(&mut self, seq: i64, not_before: Option<Timestamp>) {
         if let Some(task) = self.open.get_mut(&seq) {
             task.since = None;
+            task.not_before = not_before;
         }
     }
 
@@ -95,10 +109,12 @@ impl Outlook {
     pub fn end(&mut self, seq: i64, took: Option<Duration>) {
         let Some(task) = self.open.remove(&seq) else { return };
         if let Some(took) = took {
-            let variance = task.of.sigma.powi(2).max(1e-6);
-            self.seen.tasks += 1.0;
-            self.seen.weights += 1.0 / variance;
-            self.seen.weighted += (LogNormal::around(took, 0.0).mu - task.of.mu) / variance;
+            self.seen.tasks += 1;
+            if self.seen.last.len() == MOST_SEEN {
+                self.seen.last.pop_front();
+            }
+            let off = LogNormal::around(took, 0.0).mu - task.of.mu;
+            self.seen.last.push_back((off, task.of.sigma.max(1e-3)));
         }
         if self.order.len() > 2 * self.open.len() + 64 {
             let open = &self.open;
@@ -113,7 +129,7 @@ impl Outlook {
 
     /// How many were seen to take how long.
     pub fn seen(&self) -> u64 {
-        self.seen.tasks as u64
+        self.seen.tasks
     }
 
     /// Tasks that run.
@@ -140,7 +156,6 @@ impl Outlook {
                 common: Common::NOTHING,
             };
         }
-        let prior = 1.0 / common.sigma.powi(2);
         let running: Vec<(f64, f64)> = self
             .open
             .values()
@@ -150,20 +165,31 @@ impl Outlook {
                 Some(((gone - task.of.mu) / sigma, sigma))
             })
             .collect();
-        let seen = self.seen;
-        let (mut shift, mut precision) = (seen.weighted / (seen.weights + prior), seen.weights + prior);
+        let seen = &self.seen.last;
+        // How far off one has to be to weigh little: what is not even likely of a normal distribution is an outlier (iteratively reweighted
+        // least squares for Student's t: K. L. Lange, R. J. A. Little, J. M. G. Taylor, "Robust Statistical Modeling Using the t
+        // Distribution", 1989). The run's own level may be far off, too: then most of its tasks say so.
+        let weight = |degrees: f64, sigma: f64, off: f64| (degrees + 1.0) / (degrees * sigma * sigma + off * off);
+        let mut shift = middle(seen);
+        let mut precision = 0.0;
         for _ in 0..STEPS {
-            let mut slope = seen.weighted - seen.weights * shift - prior * shift;
-            precision = seen.weights + prior;
+            let prior = weight(common.degrees, common.sigma, shift);
+            let mut slope = -prior * shift;
+            precision = prior;
+            for (off, sigma) in seen {
+                let weight = weight(OUTLIER_DEGREES, *sigma, off - shift);
+                slope += weight * (off - shift);
+                precision += weight;
+            }
             for (gone, sigma) in &running {
-                let z = gone - shift / sigma;
+                let z = (gone - shift / sigma).min(MOST_DEVIATION);
                 let hazard = hazard(z);
                 slope += hazard / sigma;
                 precision += (hazard * (hazard - z)).max(0.0) / sigma.powi(2);
             }
-            let step = slope / precision;
+            let step = (slope / precision).clamp(-1.0, 1.0);
             shift += step;
-            if step.abs() < 1e-6 {
+            if step.abs() < 1e-4 {
                 break;
             }
         }
@@ -171,7 +197,7 @@ impl Outlook {
             shift,
             common: Common {
                 sigma: precision.sqrt().recip(),
-                degrees: common.degrees + seen.tasks,
+                degrees: common.degrees + self.seen.tasks as f64,
             },
         }
     }
@@ -181,10 +207,18 @@ impl Outlook {
         let mut random = Rng::with_seed(seed);
         let mut running: Vec<(LogNormal, Duration)> = Vec::new();
         let mut waiting: Vec<LogNormal> = Vec::new();
+        // Those that wait for their time are done some time after it, whoever is free.
+        let mut delayed: Vec<(Duration, LogNormal)> = Vec::new();
         for seq in &self.order {
             match self.open.get(seq) {
-                Some(Open { of, since: Some(at) }) => running.push((*of, now.since(*at))),
-                Some(Open { of, since: None }) => waiting.push(*of),
+                Some(Open {
+                    of, since: Some(at), ..
+                }) => running.push((*of, now.since(*at))),
+                Some(Open { of, not_before, .. }) => {
+                    waiting.push(*of);
+                    let wait = not_before.map(|at| at.since(now)).filter(|wait| !wait.is_zero());
+                    delayed.extend(wait.map(|wait| (wait, *of)));
+                }
                 None => {}
             }
         }
@@ -192,29 +226,42 @@ impl Outlook {
         let count = (CELLS / (running.len() + waiting.len()).max(1)).clamp(FEWEST, MOST);
         let free = workers.max(1).saturating_sub(running.len());
         let mut engaged = Workers::default();
-        let mut durations: Vec<u64> = Vec::with_capacity(waiting.len());
+        let (mut durations, mut waits) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
         let mut ends = Vec::with_capacity(count);
         let mut common = level.common.draws(&mut random);
         for _ in 0..count {
             let shift = level.shift + common(&mut random);
+            let mut latest = 0;
             let rest = running.iter().map(|(of, gone)| {
                 let of = LogNormal {
                     mu: of.mu + shift,
                     ..*of
                 };
                 let once = of.quantile_after(*gone, uniform(&mut random)).saturating_sub(*gone);
-                let again = self.luck.attempts(&mut random) - 1;
-                let more = of.median().as_millis() as u64 * again;
+                let (attempts, wait) = self.luck.attempts(&mut random);
+                let more = (of.median().as_millis() as u64).saturating_mul(attempts - 1);
+                latest = latest.max((once.as_millis() as u64).saturating_add(more).saturating_add(wait));
                 (once.as_millis() as u64).saturating_add(more)
             });
             engaged.engage_after(free, rest);
             durations.clear();
-            durations.extend(waiting.iter().map(|of| {
+            waits.clear();
+            for of in &waiting {
                 let seconds = of.at(normal::quantile(uniform(&mut random))) * shift.exp();
                 let once = (seconds * 1000.0).round() as u64;
-                once.saturating_mul(self.luck.attempts(&mut random))
-            }));
-            ends.push(engaged.finish(&durations).unwrap_or(u64::MAX));
+                let (attempts, wait) = self.luck.attempts(&mut random);
+                durations.push(once.saturating_mul(attempts));
+                waits.push(wait);
+            }
+            for (wait, of) in &delayed {
+                let seconds = of.at(normal::quantile(uniform(&mut random))) * shift.exp();
+                latest = latest.max((wait.as_millis() as u64).saturating_add((seconds * 1000.0).round() as u64));
+            }
+            let draw = Draw {
+                durations: &durations,
+                waits: &waits,
+            };
+            ends.push(engaged.finish(draw).unwrap_or(u64::MAX).max(latest));
         }
         Finish::of(ends)
     }
@@ -259,6 +306,16 @@ impl Level {
             sigma: task.sigma.hypot(self.common.sigma),
         }
     }
+}
+
+/// The middle one of how far off those were that have ended; 0 for fewer than three, which are no run yet.
+fn middle(seen: &VecDeque<(f64, f64)>) -> f64 {
+    if seen.len() < 3 {
+        return 0.0;
+    }
+    let mut off: Vec<f64> = seen.iter().map(|(off, _)| *off).collect();
+    off.sort_by(f64::total_cmp);
+    off[off.len() / 2]
 }
 
 /// The hazard of the standard normal: its density by what lies beyond. For large `z` by the first terms of its expansion.

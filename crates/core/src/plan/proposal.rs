@@ -15,6 +15,8 @@ const MOST_TASKS: usize = 5_000;
 const MOST_DECIDING: usize = 5;
 /// What a machine twice as fast would do is asked of at most so many tasks.
 const MOST_FASTER: usize = 20;
+/// A remedy that does not reach the confidence is named when it is so much better.
+const WORTH: f64 = 0.05;
 /// Beyond what can be had, so many times as many workers are looked at.
 const BEYOND: usize = 16;
 
@@ -166,7 +168,8 @@ impl Question<'_> {
         };
         let most = MOST_FASTER.min(self.tasks.len());
         let best = chance(most);
-        if best <= chance(0) {
+        // It has to be worth a machine.
+        if best < self.confidence && best < chance(0) + WORTH {
             return None;
         }
         let (mut few, mut many) = (0, most);

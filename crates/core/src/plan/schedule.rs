@@ -4,6 +4,34 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// One future: how long each task takes, in the order in which they are given away, and what it waits beside: for a retry, say. A worker
+/// is free meanwhile. No waits are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    pub durations: &'a [u64],
+    pub waits: &'a [u64],
+}
+
+impl<'a> Draw<'a> {
+    /// Where nothing waits.
+    pub fn of(durations: &'a [u64]) -> Draw<'a> {
+        Draw { durations, waits: &[] }
+    }
+
+    fn each(self) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let waits = self.waits.iter().copied().chain(std::iter::repeat(0));
+        self.durations.iter().copied().zip(waits)
+    }
+
+    /// Of the task that takes longest by itself.
+    pub fn longest(self) -> u64 {
+        self.each()
+            .map(|(duration, wait)| duration.saturating_add(wait))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
 /// When workers are free, in milliseconds from the trigger.
 #[derive(Debug, Default)]
 pub struct Workers {
@@ -36,19 +64,20 @@ impl Workers {
     }
 
     /// When the last task ends, with tasks given in this order; the start when there is none. `None`: never.
-    pub fn finish(&mut self, durations: &[u64]) -> Option<u64> {
+    pub fn finish(&mut self, draw: Draw<'_>) -> Option<u64> {
         let mut last = self.start;
-        for duration in durations {
-            last = last.max(self.give(*duration)?);
+        for (duration, wait) in draw.each() {
+            last = last.max(self.give(duration)?.saturating_add(wait));
         }
         Some(last)
     }
 
     /// Whether all tasks end by then.
-    pub fn meet(&mut self, durations: &[u64], deadline: u64) -> bool {
-        durations
-            .iter()
-            .all(|duration| self.give(*duration).is_some_and(|end| end <= deadline))
+    pub fn meet(&mut self, draw: Draw<'_>, deadline: u64) -> bool {
+        draw.each().all(|(duration, wait)| {
+            let end = self.give(duration);
+            end.is_some_and(|end| end.saturating_add(wait) <= deadline)
+        })
     }
 
     /// How long each has worked, from its start to its last end.
@@ -66,7 +95,7 @@ mod tests {
     fn finish(durations: &[u64], count: usize, start: u64) -> Option<u64> {
         let mut workers = Workers::default();
         workers.engage(count, start);
-        workers.finish(durations)
+        workers.finish(Draw::of(durations))
     }
 
     #[test]
@@ -91,16 +120,16 @@ mod tests {
             let end = finish(&durations, count, 7).expect("somebody works");
             let mut workers = Workers::default();
             workers.engage(count, 7);
-            prop_assert!(workers.meet(&durations, end));
+            prop_assert!(workers.meet(Draw::of(&durations), end));
             workers.engage(count, 7);
-            prop_assert!(!workers.meet(&durations, end - 1));
+            prop_assert!(!workers.meet(Draw::of(&durations), end - 1));
         }
 
         #[test]
         fn nobody_works_more_than_there_is(durations in prop::collection::vec(0_u64..1000, 0..60), count in 1_usize..20) {
             let mut workers = Workers::default();
             workers.engage(count, 7);
-            workers.finish(&durations);
+            workers.finish(Draw::of(&durations));
             prop_assert_eq!(workers.busy().sum::<u64>(), durations.iter().sum::<u64>());
         }
     }

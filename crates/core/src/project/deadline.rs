@@ -44,14 +44,29 @@ pub struct Surprise {
     pub taken: Time,
 }
 
+/// Nothing is waited for longer, and moments beyond it cannot be written.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Times have milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 impl Deadline {
+    /// A moment of the calendar with its offset: `2026-11-24T19:00:00Z`, `2026-11-24T20:00:00+01:00`.
+    pub fn moment(text: &str) -> Option<Timestamp> {
+        let moment: jiff::Timestamp = text.trim().parse().ok()?;
+        Some(Timestamp(moment.as_millisecond()))
+    }
+
     /// # Errors
     /// When it is neither a duration nor a time of day with its zone.
     pub fn parse(text: &str) -> Result<Deadline, BadDeadline> {
         let text = text.trim();
         let Some((hour, _)) = text.split_once(':') else {
             return match humantime::parse_duration(text) {
-                Ok(Duration::ZERO) => Err(bad(
+                Ok(duration) if duration > LONGEST => Err(bad(
+                    &format!("\"{text}\" is longer than a hundred years"),
+                    "leave it out where it does not matter",
+                )),
+                Ok(duration) if duration < SHORTEST => Err(bad(
                     "a deadline of nothing cannot be met",
                     "write how long it may take, \"1h\" for instance",
                 )),

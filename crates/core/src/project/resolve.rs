@@ -174,10 +174,13 @@ fn local(raw: RawLocal) -> Local {
         memory: bytes(raw.memory),
         gpus: plain(raw.gpus),
         log_limit: or_default(raw.log_limit, &PARSED.local.log_limit).0,
-        cost: plain(raw.cost).map(|cost| Cost {
-            cpu_hour: plain(cost.cpu_hour).unwrap_or(0.0),
-            gib_hour: plain(cost.gib_hour).unwrap_or(0.0),
-        }),
+        cost: plain(raw.cost)
+            .map(|cost| Cost {
+                cpu_hour: plain(cost.cpu_hour).unwrap_or(0.0),
+                gib_hour: plain(cost.gib_hour).unwrap_or(0.0),
+            })
+            // What costs nothing has no price.
+            .filter(|cost| cost.cpu_hour > 0.0 || cost.gib_hour > 0.0),
     }
 }
 

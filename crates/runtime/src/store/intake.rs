@@ -41,19 +41,23 @@ pub(crate) struct Arrival {
 /// When the store fails.
 pub(crate) fn take_in(rows: &Connection, now: Timestamp, message: &NewMessage<'_>) -> Result<Arrival, StoreError> {
     // The state is said literally, so that the index of open runs serves.
-    let sql = "UPDATE run SET total = total + 1
+    // Where everything was over, this is the first of another burst: its deadline counts from now.
+    let due = message.job.deadline.as_ref().map(|deadline| deadline.due(now).0);
+    let sql = "UPDATE run SET total = total + 1,
+                      due_at = CASE WHEN total = succeeded + skipped + failed + rejected + cancelled THEN ?2 ELSE due_at END
                WHERE id = (SELECT max(id) FROM run WHERE job = ?1 AND state = 'open' AND intake = 1)
                RETURNING id, total";
     let open = rows
         .prepare_cached(sql)?
-        .query_row([&message.job.name], |row| Ok((RunId(row.get(0)?), row.get(1)?)));
+        .query_row(params![message.job.name, due], |row| {
+            Ok((RunId(row.get(0)?), row.get(1)?))
+        });
     let open: Option<(RunId, i64)> = open.optional()?;
     let (run, seq) = match open {
         Some(open) => open,
         None => {
             let sql = "INSERT INTO run (job, state, source, created_at, total, intake, due_at, confidence)
                        VALUES (?1, 'open', ?2, ?3, 1, 1, ?4, ?5)";
-            let due = message.job.deadline.as_ref().map(|deadline| deadline.due(now).0);
             let confidence = due.map(|_| message.job.confidence);
             let values = params![message.job.name, SOURCE, now.0, due, confidence];
             rows.prepare_cached(sql)?.execute(values)?;

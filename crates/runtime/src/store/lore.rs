@@ -40,6 +40,8 @@ pub struct Lore {
     pub start: Option<Duration>,
     /// Runs of the job whose parameters had other names: nothing was learned of them.
     pub foreign: u64,
+    /// Runs of the job that are over, whatever was learned of them.
+    pub runs: u64,
     /// Peaks of memory, in bytes.
     pub memory: Knowledge,
 }
@@ -84,10 +86,14 @@ impl Lore {
                 common: knowledge.common(),
                 failure: failure_rate(failures as u64, attempts as u64),
                 retries: job.retries,
+                backoff: job.backoff,
             },
             knowledge,
             start: start(rows, name)?,
             foreign: foreign.len() as u64,
+            runs: rows
+                .prepare_cached("SELECT count(*) FROM record WHERE job = ?1")?
+                .query_row([name], |row| row.get::<_, i64>(0))? as u64,
             memory: Knowledge::of(&peaks, &told, None),
         })
     }
@@ -100,10 +106,12 @@ impl Lore {
                 common: knowledge.common(),
                 failure: failure_rate(0, 0),
                 retries: job.retries,
+                backoff: job.backoff,
             },
             knowledge,
             start: None,
             foreign: 0,
+            runs: 0,
             memory: Knowledge::Nothing,
         }
     }
@@ -190,14 +198,16 @@ impl Store {
             "INSERT OR REPLACE INTO observation (job, run, key, milliseconds, memory)
              SELECT ?2, ?1, task.key, CAST(avg(max(attempt.ended_at - attempt.started_at, 0)) AS INTEGER), max(memory_peak)
              FROM task JOIN attempt ON attempt.run = task.run AND attempt.seq = task.seq AND attempt.number = task.attempt
-             WHERE task.run = ?1 AND task.state = 'succeeded' AND attempt.started_at IS NOT NULL AND task.seq % ?3 = 0
+             WHERE task.run = ?1 AND task.state IN ('succeeded', 'skipped') AND attempt.started_at IS NOT NULL AND task.seq % ?3 = 0
              GROUP BY task.key",
             params![run.0, job, stride],
         )?;
         rows.execute(
+            // When its last task was over: a run of what others send waits for more before it ends.
             "INSERT OR REPLACE INTO record (job, run, created_at, ended_at, state, tasks, observed, began, attempts, failures,
                                             due_at, confidence, foreseen_at, p50, p95, chance)
-             SELECT job, id, created_at, coalesce(ended_at, created_at), state, total, ?2,
+             SELECT job, id, created_at,
+                    coalesce((SELECT max(ended_at) FROM task WHERE run = ?1), ended_at, created_at), state, total, ?2,
                     (SELECT max(min(started_at) - run.created_at, 0) FROM attempt WHERE run = ?1), attempts,
                     (SELECT total(failures) FROM task WHERE run = ?1),
                     due_at, confidence, foreseen_at, p50, p95, chance
@@ -212,8 +222,8 @@ impl Store {
 /// What can be foreseen of a run that is taken up.
 #[derive(Debug)]
 pub(crate) struct Foreseeable {
-    /// Not over, in the order in which they are given away; what is known to run with its start.
-    pub(crate) tasks: Vec<(i64, LogNormal, Option<Timestamp>)>,
+    /// Not over, in the order in which they are given away. What an earlier runtime had started may have ended since.
+    pub(crate) tasks: Vec<(i64, LogNormal)>,
     pub(crate) luck: Luck,
     /// By when, and the chance that is wanted.
     pub(crate) due: Option<(Timestamp, f64)>,
@@ -242,6 +252,7 @@ impl Store {
                     },
                     failure: row.get(2)?,
                     retries: job.retries,
+                    backoff: job.backoff,
                 },
                 due: due.map(Timestamp).zip(confidence),
                 is_kept: row.get(5)?,
@@ -251,18 +262,24 @@ impl Store {
         let Some(mut of) = rows.prepare_cached(sql)?.query_row([run.0], read).optional()? else {
             return Ok(None);
         };
-        let sql = "SELECT seq, mu, sigma, CASE state WHEN 'leased' THEN started_at END FROM task
+        let sql = "SELECT seq, mu, sigma FROM task
                    WHERE run = ?1 AND state IN ('waiting', 'leased') AND mu IS NOT NULL ORDER BY predicted DESC, seq";
         let mut statement = rows.prepare_cached(sql)?;
-        let tasks = statement.query_map([run.0], |row| {
-            Ok((
-                row.get(0)?,
-                log_normal(row)?,
-                row.get::<_, Option<i64>>(3)?.map(Timestamp),
-            ))
-        })?;
+        let tasks = statement.query_map([run.0], |row| Ok((row.get(0)?, log_normal(row)?)))?;
         of.tasks = tasks.collect::<Result<_, _>>()?;
         Ok(Some(of))
+    }
+
+    /// By when a run is to be done, and the chance that is wanted.
+    pub(crate) fn due(&self, run: RunId) -> Result<Option<(Timestamp, f64)>, StoreError> {
+        let sql = "SELECT due_at, confidence FROM run WHERE id = ?1";
+        let read = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<f64>>(1)?));
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([run.0], read)
+            .optional()?;
+        Ok(found.and_then(|(due, confidence)| due.map(Timestamp).zip(confidence)))
     }
 
     /// Tasks that were added after one.
@@ -313,7 +330,7 @@ fn log_normal(row: &Row<'_>) -> rusqlite::Result<LogNormal> {
 /// Keeps what is told of configurations that are new.
 fn introduce(rows: &Connection, job: &str, run: RunId, stride: i64) -> Result<(), StoreError> {
     let sql = "SELECT body FROM task JOIN message USING (run, seq)
-               WHERE run = ?1 AND state = 'succeeded' AND seq % ?3 = 0
+               WHERE run = ?1 AND state IN ('succeeded', 'skipped') AND seq % ?3 = 0
                      AND NOT EXISTS (SELECT 1 FROM configuration WHERE job = ?2 AND configuration.key = task.key)";
     let mut statement = rows.prepare_cached(sql)?;
     let mut bodies = statement.query(params![run.0, job, stride])?;

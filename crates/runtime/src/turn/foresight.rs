@@ -18,11 +18,13 @@ use crate::forecaster::{Doubt, Foreseen, Opened, Told};
 use crate::notice::{Due, Notice};
 use crate::runtime::{RunError, now};
 use crate::store::StoreError;
+use crate::view::json::LAST_MOMENT;
 
 /// Of runs with more tasks the end is told by the pace so far: what is foreseen of each would take more memory than it is worth.
 const MOST_TASKS: u64 = 50_000;
-/// So much less than what was wanted is a doubt; less is luck of the draws.
+/// So much less than what was wanted is a doubt, or a fifth less; what is less is luck of the draws.
 const CLEARLY: f64 = 0.02;
+const SHARE: f64 = 0.2;
 const SEED: u64 = 1;
 
 /// A run that is foreseen.
@@ -36,6 +38,7 @@ pub(super) struct Watched {
     engaged: Option<(u32, u32)>,
     /// The last of its tasks that is known of.
     last: i64,
+    due: Option<(Timestamp, f64)>,
 }
 
 impl Turn<'_> {
@@ -59,6 +62,7 @@ impl Turn<'_> {
             is_doubted: false,
             engaged: None,
             last: known.last,
+            due: known.due,
         };
         let mut opened = Opened {
             run: open.run,
@@ -82,7 +86,7 @@ impl Turn<'_> {
     /// The cheapest number of workers for the deadline; `None` where there is none, or where they cost nothing.
     fn engage(&self, job: &Job, of: &Opened) -> Option<u32> {
         let (cost, (at, confidence)) = (self.project.local.cost?, of.due?);
-        let tasks: Vec<_> = of.tasks.iter().map(|(_, task, _)| *task).collect();
+        let tasks: Vec<_> = of.tasks.iter().map(|(_, task)| *task).collect();
         let proposal = Proposal::of(&Question {
             tasks: &tasks,
             luck: of.luck,
@@ -115,13 +119,13 @@ impl Turn<'_> {
                 Change::Started { task, at } if self.watched.contains_key(&task.run) => {
                     told.push(Told::Started(task.run, task.seq, *at));
                 }
-                Change::Attempt(row) if row.outcome == Outcome::Succeeded => {
+                Change::Attempt(row) if matches!(row.outcome, Outcome::Succeeded | Outcome::Skipped) => {
                     let duration = row.started_at.map(|at| row.ended_at.since(at));
                     took.insert(row.attempt.task, duration);
                 }
                 Change::Task(row) if self.watched.contains_key(&row.task.run) => match row.state {
                     TaskState::Leased => {}
-                    TaskState::Waiting => told.push(Told::PutBack(row.task.run, row.task.seq)),
+                    TaskState::Waiting => told.push(Told::PutBack(row.task.run, row.task.seq, row.visible_at)),
                     _ => {
                         let took = took.get(&row.task).copied().flatten();
                         told.push(Told::Over(row.task.run, row.task.seq, took));
@@ -148,7 +152,16 @@ impl Turn<'_> {
         let added = self.store.foreseeable_after(run, watched.last)?;
         if let Some((last, _)) = added.last() {
             watched.last = *last;
-            self.forecaster.tell(vec![Told::Added(run, added)]);
+            let mut told = vec![Told::Added(run, added)];
+            let due = self.store.due(run)?;
+            if due != watched.due {
+                // All was done, and this is the first of another burst: it is foreseen anew.
+                watched.due = due;
+                watched.is_kept = false;
+                watched.is_doubted = false;
+                told.push(Told::Due(run, due));
+            }
+            self.forecaster.tell(told);
         }
         Ok(())
     }
@@ -174,7 +187,7 @@ impl Turn<'_> {
         }
         let due = foreseen.forecast.and_then(|forecast| forecast.due);
         let doubt = due
-            .filter(|due| due.chance < due.confidence - CLEARLY)
+            .filter(|due| due.chance < due.confidence - CLEARLY.min(SHARE * due.confidence.min(1.0 - due.confidence)))
             .zip(foreseen.doubt.clone());
         if let Some((due, doubt)) = doubt {
             if let Some((engaged, most)) = watched.engaged.take_if(|(engaged, most)| engaged < most) {
@@ -196,34 +209,51 @@ impl Turn<'_> {
 
     /// In words: how doubtful the deadline is, and what would help.
     fn doubt(&self, run: RunId, due: &Due, doubt: &Doubt) -> Result<String, RunError> {
-        let percent = |chance: f64| format!("{:.0} %", (chance * 100.0).clamp(1.0, 99.0));
-        let slots = self.engine.slots(run).0;
-        let mut text = format!(
-            "the deadline {} is met with a chance of {}, {} is wanted: {} more would do",
-            moment(due.at),
-            percent(due.chance),
-            percent(due.confidence),
-            humantime::format_duration(Duration::from_secs(doubt.short.as_secs().max(1)))
-        );
-        if let Some(workers) = doubt.workers {
-            text.push_str(&format!(", or {workers} at once in place of {slots}"));
-        } else if !doubt.deciding.is_empty() {
+        let more = humantime::format_duration(Duration::from_secs(doubt.short.as_secs_f64().ceil().max(1.0) as u64));
+        let at = moment(due.at);
+        let mut text = match due.at <= now() {
+            true => format!("the deadline {at} has passed: it is missed by about {more}"),
+            false => format!(
+                "the deadline {at} is met with a chance of {}, {} is wanted: {more} more would do",
+                percent(due.chance),
+                percent(due.confidence)
+            ),
+        };
+        if !doubt.behind.is_zero() {
+            let behind = humantime::format_duration(Duration::from_secs(doubt.behind.as_secs().max(1)));
+            text.push_str(&format!("; runs that came before take {behind} of it"));
+        } else if let Some(workers) = doubt.workers {
+            text.push_str(&format!(
+                ", or {workers} at once in place of {}",
+                self.engine.slots(run).0
+            ));
+        } else if !doubt.deciding.is_empty() && due.at > now() {
             let mut named = Vec::new();
             for (seq, chance) in &doubt.deciding {
-                named.push(format!(
-                    "{} (late in {})",
-                    self.store.label(run.task(*seq))?,
-                    percent(*chance)
-                ));
+                let label = self.store.label(run.task(*seq))?;
+                named.push(format!("{label} (alone late in {})", percent(*chance)));
             }
-            text.push_str(&format!("; it hangs on {}, whatever else runs", named.join(", ")));
+            text.push_str(&format!("; it hangs on {}", named.join(", ")));
         }
-        Ok(text)
+        // Of several runs it has to be said whose it is.
+        match (self.stays, self.actuators.contexts.get(&run)) {
+            (true, Some(context)) => Ok(format!("{}: {text}", context.name)),
+            _ => Ok(text),
+        }
+    }
+}
+
+/// Never certain.
+fn percent(chance: f64) -> String {
+    match (chance * 100.0).round() {
+        percent if percent >= 100.0 => ">99 %".to_owned(),
+        percent if percent < 1.0 => "<1 %".to_owned(),
+        percent => format!("{percent} %"),
     }
 }
 
 /// `2026-11-24 19:00:00Z`
 fn moment(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64);
+    let time = UNIX_EPOCH + Duration::from_millis(at.0.clamp(0, LAST_MOMENT) as u64);
     humantime::format_rfc3339_seconds(time).to_string().replace('T', " ")
 }

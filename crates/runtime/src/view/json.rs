@@ -12,9 +12,12 @@ use super::{Attempt, Letter, MessageQueue, Run, Task};
 use crate::notice::Counts;
 use crate::sqs::operation::{Attribute, AttributeValue};
 
+/// The end of the year 9999, which is the last that can be written.
+pub const LAST_MOMENT: i64 = 253_402_300_799_999;
+
 /// `2026-08-03T14:05:00.000Z`
 pub fn rfc3339(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64);
+    let time = UNIX_EPOCH + Duration::from_millis(at.0.clamp(0, LAST_MOMENT) as u64);
     humantime::format_rfc3339_millis(time).to_string()
 }
 

@@ -33,6 +33,8 @@ pub struct Run {
     pub chance: Option<f64>,
     pub confidence: Option<f64>,
     pub ended_at: Option<Timestamp>,
+    /// Of a run with a deadline: when the last of its tasks that are over was.
+    pub done_at: Option<Timestamp>,
     pub counts: Counts,
 }
 
@@ -42,11 +44,16 @@ impl Run {
         run_name(&self.job, self.id)
     }
 
-    /// Whether it was over by its deadline; `None` where it had none, or was cancelled.
+    /// Whether every task was over by its deadline; `None` where it had none, was cancelled, or may still be in time.
     pub fn is_met(&self, now: Timestamp) -> Option<bool> {
         let due = self.due_at.filter(|_| self.state != RunState::Cancelled)?;
-        let at = self.ended_at.unwrap_or(now);
-        (self.ended_at.is_some() || at > due).then_some(at <= due)
+        let is_done = self.state.is_over() || self.counts.done() == self.counts.total;
+        let at = if is_done {
+            self.done_at.or(self.ended_at).unwrap_or(now)
+        } else {
+            now
+        };
+        (is_done || at > due).then_some(at <= due)
     }
 
     /// From its creation to its end, or to `now`.
@@ -56,6 +63,7 @@ impl Run {
 }
 
 const COLUMNS: &str = "id, job, state, reason, late, source, retry_of, created_at, deadline_at, due_at, chance, confidence, ended_at, \
+                       CASE WHEN due_at IS NOT NULL THEN (SELECT max(ended_at) FROM task WHERE task.run = run.id) END AS done_at, \
                        total, succeeded, skipped, failed, rejected, cancelled, attempts";
 
 impl Snapshot<'_> {
@@ -124,6 +132,7 @@ fn row_to_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         chance: row.get("chance")?,
         confidence: row.get("confidence")?,
         ended_at: row.get::<_, Option<i64>>("ended_at")?.map(Timestamp),
+        done_at: row.get::<_, Option<i64>>("done_at")?.map(Timestamp),
         counts: Counts {
             total: row.get("total")?,
             succeeded: row.get("succeeded")?,

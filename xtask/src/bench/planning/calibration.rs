@@ -9,7 +9,7 @@ use kingtide_core::plan::configuration::Configuration;
 use kingtide_core::plan::lognormal::{Common, LogNormal};
 use kingtide_core::plan::model::{Model, Observation};
 use kingtide_core::plan::normal;
-use kingtide_core::plan::schedule::Workers;
+use kingtide_core::plan::schedule::{Draw, Workers};
 use kingtide_core::plan::size::{self, Terms};
 
 use super::super::report::{Bound, Report, Target};
@@ -126,6 +126,7 @@ fn brute_force(report: &mut Report) -> Target {
         },
         failure: 0.02,
         retries: 2,
+        ..Luck::NONE
     };
     let (mut rows, mut worst) = (Vec::new(), 0.0_f64);
     for (luck, what) in [(Luck::NONE, "independent"), (common, "a common level, 2 % fail")] {
@@ -177,7 +178,9 @@ fn weeks(report: &mut Report) -> Target {
                 let deadline = finish.quantile(0.01 + 0.98 * random.f64());
                 let order = draws.order().iter().map(|task| (took[*task] * 1000.0).round() as u64);
                 workers.engage(WORKERS, 0);
-                let end = workers.finish(&order.collect::<Vec<_>>()).map(Duration::from_millis);
+                let end = workers
+                    .finish(Draw::of(&order.collect::<Vec<_>>()))
+                    .map(Duration::from_millis);
                 let chance = finish.chance(deadline);
                 let (count, sum, met) = &mut deciles[((chance * 10.0) as usize).min(9)];
                 *count += 1;

@@ -1,5 +1,6 @@
 //! What is known of a run that has not begun.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kingtide_core::engine::packing::Capacity;
@@ -43,6 +44,8 @@ pub(super) struct Foresight {
     pub(super) covariates: Vec<String>,
     /// Runs of which nothing was learned, because their parameters had other names.
     pub(super) foreign: u64,
+    /// Runs that are over.
+    pub(super) runs: u64,
     /// The most memory that one of twenty runs of a task exceeds, and which task's.
     pub(super) memory: Option<(u64, String)>,
     pub(super) reserved: Option<u64>,
@@ -81,7 +84,7 @@ impl Foresight {
             }
             Ok(Ok(()))
         })?;
-        let lore = lore(place, job, told.first().map_or(0, |of| of.shape))?;
+        let lore = lore(place, job, shape(&told))?;
         let there = what_if(capacity(project), &plan.what_if)?;
         let (slots, limit) = Room(there).slots(job, None);
         let common = lore.luck.common;
@@ -133,6 +136,7 @@ impl Foresight {
                 .map(f64::exp_m1),
             covariates: model.map_or_else(Vec::new, |model| model.covariates().map(str::to_owned).collect()),
             foreign: lore.foreign,
+            runs: lore.runs,
             memory: None,
             reserved: job.resources.memory,
             known: predicted.iter().map(|of| of.in_any_run(&common)).collect(),
@@ -157,6 +161,16 @@ impl Foresight {
         let longest = (0..self.known.len()).max_by(|a, b| self.known[*a].mu.total_cmp(&self.known[*b].mu))?;
         Some(self.task(longest))
     }
+}
+
+/// The names of parameters that most messages have.
+fn shape(told: &[Configuration]) -> i64 {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for of in told {
+        *counts.entry(of.shape).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map_or(0, |(shape, _)| shape)
 }
 
 fn lore(place: &Place, job: &Job, shape: i64) -> Outcome<Lore> {

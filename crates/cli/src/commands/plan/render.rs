@@ -37,10 +37,7 @@ pub(super) fn render(of: &Foresight, now: Timestamp, style: Style) -> String {
     match &of.proposal {
         Some(proposal) => render_proposal(&mut text, of, proposal, now),
         None => {
-            text.line(
-                "finish",
-                "cannot be foreseen: this would be the first run, and nothing hints at how long a task takes",
-            );
+            text.line("finish", "cannot be foreseen: nothing tells how long a task takes");
             text.help("`expected = \"22min\"` in the job says about how long one takes; or run it once");
         }
     }
@@ -212,6 +209,8 @@ fn advise(text: &mut Text, of: &Foresight, proposal: &Proposal) {
 /// What the forecast rests on.
 fn basis(of: &Foresight) -> String {
     let mut said = match (of.configurations, of.is_hint) {
+        (0, true) if of.runs > 0 => "the hint `expected`: no earlier run tells".to_owned(),
+        (0, false) if of.runs > 0 => "nothing: no earlier run tells, no `expected`".to_owned(),
         (0, true) => "the hint `expected`: first run, no history".to_owned(),
         (0, false) => "nothing: first run, no history, no `expected`".to_owned(),
         (seen, _) => format!("what {} took in earlier runs", plural(seen as u64, "configuration")),
@@ -224,7 +223,7 @@ fn basis(of: &Foresight) -> String {
     }
     if of.foreign > 0 {
         let runs = plural(of.foreign, "run");
-        said.push_str(&format!("; {runs} had parameters of other names and tell nothing"));
+        said.push_str(&format!("; {runs} had parameters of other names: not gone by"));
     }
     said
 }

@@ -27,6 +27,7 @@ pub(crate) fn run(state: RunState, counts: Counts) -> Run {
         created_at: Timestamp(1_785_765_900_000),
         deadline_at: None,
         due_at: None,
+        done_at: None,
         chance: None,
         confidence: None,
         ended_at: state.is_over().then_some(Timestamp(1_785_766_051_234)),

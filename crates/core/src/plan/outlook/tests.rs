@@ -153,7 +153,57 @@ fn what_is_over_is_forgotten() {
         outlook.end(seq, Some(MINUTE));
         assert!(outlook.order.len() <= 2 * outlook.left() + 64);
     }
-    outlook.put_back(10_000);
+    outlook.put_back(10_000, None);
     outlook.start(20_000, at(0));
     assert_eq!(outlook.left(), 1);
+}
+
+#[test]
+fn one_straggler_is_no_slow_run_and_many_are() {
+    let mut alone = outlook(40, 0.1, luck(0.1));
+    for seq in 1..=9 {
+        alone.start(seq, at(0));
+        alone.end(seq, Some(10 * MINUTE));
+    }
+    alone.start(10, at(0));
+    alone.end(10, Some(300 * MINUTE));
+    assert!(alone.level(at(300)).shift.abs() < 0.05, "{:?}", alone.level(at(300)));
+    // Thirty times as long, all of them: whatever was thought before.
+    let mut all = outlook(40, 0.1, luck(0.1));
+    for seq in 1..=10 {
+        all.start(seq, at(0));
+        all.end(seq, Some(300 * MINUTE));
+    }
+    let shift = all.level(at(300)).shift;
+    assert!((shift - 30_f64.ln()).abs() < 0.1, "{shift}");
+}
+
+#[test]
+fn what_waits_for_its_retry_is_waited_for() {
+    let mut outlook = outlook(1, 0.0, Luck::NONE);
+    outlook.start(1, at(0));
+    outlook.put_back(1, Some(at(30)));
+    assert_eq!(median(&outlook, at(10), 4), 30.0, "twenty to wait, ten to run");
+    let often = Luck {
+        failure: 0.5,
+        retries: 6,
+        backoff: crate::project::Backoff {
+            first: 10 * MINUTE,
+            factor: 2.0,
+            max: 100 * MINUTE,
+            jitter: 0.0,
+        },
+        ..Luck::NONE
+    };
+    let steady = median(
+        &Outlook::new((1..=30).map(|seq| (seq, LogNormal::around(MINUTE, 0.0))), Luck::NONE),
+        at(0),
+        30,
+    );
+    let failing = median(
+        &Outlook::new((1..=30).map(|seq| (seq, LogNormal::around(MINUTE, 0.0))), often),
+        at(0),
+        30,
+    );
+    assert!(steady == 1.0 && failing > 100.0, "{steady} {failing}");
 }
