@@ -31,6 +31,11 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// Whole ones; of what is longer than can be counted, the most.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "t{}", self.0)

@@ -33,5 +33,6 @@ mod surroundings;
 mod turn;
 pub mod view;
 mod web;
+pub mod words;
 
 pub use runtime::{Doors, Ended, ExecuteOptions, OpenError, RunError, Runtime};

@@ -161,10 +161,7 @@ impl Runtime {
         messages: impl Iterator<Item = Result<Message, E>>,
     ) -> Result<Result<RunId, E>, RunError> {
         let now = now();
-        let new = NewRun {
-            due: due.or(NewRun::of(job, source, now).due),
-            ..NewRun::of(job, source, now)
-        };
+        let new = NewRun::of(job, source, now).due_by(due);
         Ok(self.store.submit(now, &new, messages)?)
     }
 

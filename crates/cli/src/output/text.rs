@@ -27,15 +27,6 @@ pub(crate) fn rough(length: Duration) -> String {
     }
 }
 
-/// A chance in percent, never certain: `93 %`, `>99 %`, `<1 %`.
-pub(crate) fn chance(chance: f64) -> String {
-    match (chance * 100.0).round() {
-        percent if percent >= 100.0 => ">99 %".to_owned(),
-        percent if percent < 1.0 => "<1 %".to_owned(),
-        percent => format!("{percent} %"),
-    }
-}
-
 /// For clocks that tick: `0:07`, `12:34`, `1:02:03`.
 pub(crate) fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -99,13 +90,8 @@ pub(crate) fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{ending}", count(number))
 }
 
-/// `2026-08-03 14:05:00Z`
-pub(crate) fn moment(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.clamp(0, kingtide_runtime::view::json::LAST_MOMENT) as u64);
-    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ")
-}
-
 pub(crate) use kingtide_runtime::view::json::rfc3339;
+pub(crate) use kingtide_runtime::words::{chance, moment};
 
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::lognormal::{Common, LogNormal, uniform};
-use super::normal;
+use super::lognormal::{Common, LogNormal};
 use super::schedule::{Draw, Workers};
 use crate::engine::retry::delay;
 use crate::project::Backoff;
+use crate::time::milliseconds;
 
 /// In which order tasks are given to workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +97,9 @@ impl Draws {
         let mut waits = Vec::new();
         let mut common = luck.common.draws(&mut random);
         for _ in 0..count {
-            let common = common(&mut random);
+            let factor = common(&mut random).exp();
             milliseconds.extend(numbers.iter().map(|task| {
-                let of = &tasks[*task];
-                let seconds = of.at(normal::quantile(uniform(&mut random))) * common.exp();
-                // Whole milliseconds, as the clock of a run has them.
-                let once = (seconds * 1000.0).round() as u64;
+                let once = tasks[*task].draw(factor, &mut random);
                 let (attempts, wait) = luck.attempts(&mut random);
                 if luck.failure > 0.0 {
                     waits.push(wait);
@@ -315,6 +312,12 @@ pub struct Tariff {
 }
 
 impl Tariff {
+    /// Paid for what it works, to the second, and for nothing else.
+    pub const AS_USED: Tariff = Tariff {
+        start: Duration::ZERO,
+        least: Duration::ZERO,
+    };
+
     /// Seconds paid for a worker that worked for so many milliseconds; nothing for one that had nothing to do.
     pub fn paid(&self, busy: u64) -> f64 {
         match busy {
@@ -322,10 +325,6 @@ impl Tariff {
             busy => (Duration::from_millis(busy) + self.start).max(self.least).as_secs_f64(),
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

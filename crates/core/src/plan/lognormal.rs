@@ -76,8 +76,14 @@ impl LogNormal {
         }
     }
 
+    /// One of it, times a factor: in whole milliseconds, as the clock of a run has them.
+    pub(super) fn draw(&self, factor: f64, random: &mut Rng) -> u64 {
+        let seconds = self.at(normal::quantile(uniform(random))) * factor;
+        (seconds * 1000.0).round() as u64
+    }
+
     /// Seconds, `z` standard deviations from the median.
-    pub(super) fn at(&self, z: f64) -> f64 {
+    fn at(&self, z: f64) -> f64 {
         match self.sigma > 0.0 {
             true => (self.mu + self.sigma * z).exp(),
             // Infinitely far from something known exactly is no further.

@@ -10,7 +10,7 @@ use super::burst::{Finish, Luck, coarse};
 use super::lognormal::{Common, LogNormal, uniform};
 use super::normal;
 use super::schedule::{Draw, Workers};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, milliseconds};
 
 /// Cells of the draws: a hundredth of a second on one core.
 const CELLS: usize = 100_000;
@@ -231,6 +231,7 @@ impl Outlook {
         let mut common = level.common.draws(&mut random);
         for _ in 0..count {
             let shift = level.shift + common(&mut random);
+            let factor = shift.exp();
             let mut latest = 0;
             let rest = running.iter().map(|(of, gone)| {
                 let of = LogNormal {
@@ -239,23 +240,23 @@ impl Outlook {
                 };
                 let once = of.quantile_after(*gone, uniform(&mut random)).saturating_sub(*gone);
                 let (attempts, wait) = self.luck.attempts(&mut random);
-                let more = (of.median().as_millis() as u64).saturating_mul(attempts - 1);
-                latest = latest.max((once.as_millis() as u64).saturating_add(more).saturating_add(wait));
-                (once.as_millis() as u64).saturating_add(more)
+                let more = milliseconds(of.median()).saturating_mul(attempts - 1);
+                let busy = milliseconds(once).saturating_add(more);
+                latest = latest.max(busy.saturating_add(wait));
+                busy
             });
             engaged.engage_after(free, rest);
             durations.clear();
             waits.clear();
             for of in &waiting {
-                let seconds = of.at(normal::quantile(uniform(&mut random))) * shift.exp();
-                let once = (seconds * 1000.0).round() as u64;
+                let once = of.draw(factor, &mut random);
                 let (attempts, wait) = self.luck.attempts(&mut random);
                 durations.push(once.saturating_mul(attempts));
                 waits.push(wait);
             }
             for (wait, of) in &delayed {
-                let seconds = of.at(normal::quantile(uniform(&mut random))) * shift.exp();
-                latest = latest.max((wait.as_millis() as u64).saturating_add((seconds * 1000.0).round() as u64));
+                let once = of.draw(factor, &mut random);
+                latest = latest.max(milliseconds(*wait).saturating_add(once));
             }
             let draw = Draw {
                 durations: &durations,

@@ -100,7 +100,10 @@ impl Proposal {
         };
         let look = |workers| question.look(&draws, workers);
         let chosen = look(workers);
-        let alternatives = around(workers, tasks.len()).map(look);
+        let alternatives = around(workers, tasks.len()).map(|other| match other == workers {
+            true => chosen.clone(),
+            false => look(other),
+        });
         let mut proposal = Proposal {
             alternatives: alternatives.collect(),
             deciding: Vec::new(),
@@ -212,10 +215,7 @@ mod tests {
             slots: 8,
             workers: None,
             hourly: None,
-            tariff: Tariff {
-                start: Duration::ZERO,
-                least: Duration::ZERO,
-            },
+            tariff: Tariff::AS_USED,
             seed: 1,
         }
     }

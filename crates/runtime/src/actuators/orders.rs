@@ -5,6 +5,7 @@ use kingtide_core::engine::event::{Employ, Host, Start};
 use kingtide_core::id::TaskId;
 use kingtide_core::message::Message;
 use kingtide_core::project::{Container, Job};
+use kingtide_core::time::milliseconds;
 use kingtide_exec::wire;
 
 use super::{Actuators, Context};
@@ -187,8 +188,4 @@ impl Actuators {
             .map_err(|error| format!("its message cannot be written to `{}`: {error}", file.display()))?;
         Ok(file)
     }
-}
-
-fn milliseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kingtide_core::id::RunId;
-use kingtide_core::time::Timestamp;
+use kingtide_core::time::{Timestamp, milliseconds};
 use serde_json::{Value, json};
 
 use crate::notice::{Counts, Due, Forecast, Load, Prediction, Progress, Running};
@@ -116,10 +116,6 @@ fn timestamp(value: &Value) -> Option<Timestamp> {
 
 fn duration(value: &Value) -> Option<Duration> {
     value.as_u64().map(Duration::from_millis)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What earlier runs teach: kept when a run is over, and made into predictions for the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Lore {
     /// Of a job, for messages of this shape.
     pub(crate) fn of(rows: &Connection, job: &Job, shape: i64) -> Result<Lore, StoreError> {
         let name = job.name.as_str();
-        let (mut durations, mut peaks, mut foreign) = (Vec::new(), Vec::new(), std::collections::BTreeSet::new());
+        let (mut durations, mut peaks, mut foreign) = (Vec::new(), Vec::new(), BTreeSet::new());
         let sql =
             "SELECT run, key, milliseconds, memory, shape FROM observation LEFT JOIN configuration USING (job, key)
                    WHERE job = ?1 ORDER BY run DESC LIMIT ?2";
@@ -312,12 +312,15 @@ impl Store {
         let body = self
             .connection
             .query_row(sql, params![task.run.0, task.seq], |row| row.get::<_, String>(0));
-        let label = body.optional()?.map(|body| Message::of_body(&body).label());
-        let label: Option<String> = label.map(|label| label.chars().take(LABEL_CHARACTERS).collect());
+        let label = body.optional()?.map(|body| label(&Message::of_body(&body)));
         Ok(label
             .filter(|label| !label.is_empty())
             .unwrap_or_else(|| format!("task {}", task.seq)))
     }
+}
+
+fn label(message: &Message) -> String {
+    message.label().chars().take(LABEL_CHARACTERS).collect()
 }
 
 fn log_normal(row: &Row<'_>) -> rusqlite::Result<LogNormal> {
@@ -340,13 +343,12 @@ fn introduce(rows: &Connection, job: &str, run: RunId, stride: i64) -> Result<()
     while let Some(body) = bodies.next()? {
         let message = Message::of_body(&body.get::<_, String>(0)?);
         let of = Configuration::of(&message);
-        let label: String = message.label().chars().take(LABEL_CHARACTERS).collect();
         row.execute(params![
             job,
             of.key,
             of.kin,
             of.shape,
-            label,
+            label(&message),
             json!(of.numbers).to_string()
         ])?;
     }

@@ -39,6 +39,14 @@ impl<'a> NewRun<'a> {
         }
     }
 
+    /// By then in place of what the job says, where that is wanted.
+    pub fn due_by(self, due: Option<Timestamp>) -> NewRun<'a> {
+        NewRun {
+            due: due.or(self.due),
+            ..self
+        }
+    }
+
     /// When it is ended.
     fn limit(&self, now: Timestamp) -> Option<i64> {
         self.job.max_duration.map(|duration| (now + duration).0)

@@ -2,7 +2,7 @@
 //! where a deadline becomes doubtful.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use kingtide_core::engine::event::{OpenRun, Outcome, TaskState};
 use kingtide_core::engine::packing::Packing;
@@ -18,7 +18,7 @@ use crate::forecaster::{Doubt, Foreseen, Opened, Told};
 use crate::notice::{Due, Notice};
 use crate::runtime::{RunError, now};
 use crate::store::StoreError;
-use crate::view::json::LAST_MOMENT;
+use crate::words;
 
 /// Of runs with more tasks the end is told by the pace so far: what is foreseen of each would take more memory than it is worth.
 const MOST_TASKS: u64 = 50_000;
@@ -46,7 +46,7 @@ impl Turn<'_> {
     /// as the deadline takes.
     pub(super) fn foresee(&mut self, open: &mut OpenRun) -> Result<(), RunError> {
         let job = open.job.clone();
-        if job.mode == Mode::Consumer || open.counts.total - open.counts.done().min(open.counts.total) > MOST_TASKS {
+        if job.mode == Mode::Consumer || open.counts.total.saturating_sub(open.counts.done()) > MOST_TASKS {
             return Ok(());
         }
         let Some(known) = self.store.foreseeable(open.run, &job)? else {
@@ -96,10 +96,7 @@ impl Turn<'_> {
             slots: of.slots as usize,
             workers: None,
             hourly: Some(cost.hour(&job.resources)),
-            tariff: Tariff {
-                start: Duration::ZERO,
-                least: Duration::ZERO,
-            },
+            tariff: Tariff::AS_USED,
             seed: SEED,
         });
         u32::try_from(proposal.chosen.workers)
@@ -188,7 +185,7 @@ impl Turn<'_> {
         let due = foreseen.forecast.and_then(|forecast| forecast.due);
         let doubt = due
             .filter(|due| due.chance < due.confidence - CLEARLY.min(SHARE * due.confidence.min(1.0 - due.confidence)))
-            .zip(foreseen.doubt.clone());
+            .zip(foreseen.doubt.as_ref());
         if let Some((due, doubt)) = doubt {
             if let Some((engaged, most)) = watched.engaged.take_if(|(engaged, most)| engaged < most) {
                 // Those that were saved are engaged after all.
@@ -197,7 +194,7 @@ impl Turn<'_> {
                 events.push(Event::Workers { run, most: workers });
                 self.forecaster.tell(vec![Told::Slots(run, workers)]);
             } else if !std::mem::replace(&mut watched.is_doubted, true) {
-                let text = self.doubt(run, &due, &doubt)?;
+                let text = self.doubt(run, &due, doubt)?;
                 observe(Notice::Said(text));
             }
         }
@@ -210,13 +207,13 @@ impl Turn<'_> {
     /// In words: how doubtful the deadline is, and what would help.
     fn doubt(&self, run: RunId, due: &Due, doubt: &Doubt) -> Result<String, RunError> {
         let more = humantime::format_duration(Duration::from_secs(doubt.short.as_secs_f64().ceil().max(1.0) as u64));
-        let at = moment(due.at);
+        let at = words::moment(due.at);
         let mut text = match due.at <= now() {
             true => format!("the deadline {at} has passed: it is missed by about {more}"),
             false => format!(
                 "the deadline {at} is met with a chance of {}, {} is wanted: {more} more would do",
-                percent(due.chance),
-                percent(due.confidence)
+                words::chance(due.chance),
+                words::chance(due.confidence)
             ),
         };
         if !doubt.behind.is_zero() {
@@ -231,7 +228,7 @@ impl Turn<'_> {
             let mut named = Vec::new();
             for (seq, chance) in &doubt.deciding {
                 let label = self.store.label(run.task(*seq))?;
-                named.push(format!("{label} (alone late in {})", percent(*chance)));
+                named.push(format!("{label} (alone late in {})", words::chance(*chance)));
             }
             text.push_str(&format!("; it hangs on {}", named.join(", ")));
         }
@@ -241,19 +238,4 @@ impl Turn<'_> {
             _ => Ok(text),
         }
     }
-}
-
-/// Never certain.
-fn percent(chance: f64) -> String {
-    match (chance * 100.0).round() {
-        percent if percent >= 100.0 => ">99 %".to_owned(),
-        percent if percent < 1.0 => "<1 %".to_owned(),
-        percent => format!("{percent} %"),
-    }
-}
-
-/// `2026-11-24 19:00:00Z`
-fn moment(at: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(at.0.clamp(0, LAST_MOMENT) as u64);
-    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ")
 }

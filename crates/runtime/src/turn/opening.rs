@@ -182,8 +182,7 @@ impl<'a> Turn<'a> {
         let now = now();
         let new = NewRun {
             workers: load.workers,
-            due: load.due.or(NewRun::of(job, &load.source, now).due),
-            ..NewRun::of(job, &load.source, now)
+            ..NewRun::of(job, &load.source, now).due_by(load.due)
         };
         let run = self.store.load(now, load.run, &new, &load.messages, load.is_last)?;
         if load.is_last {

@@ -101,10 +101,7 @@ impl Foresight {
                 workers: plan.workers.map(|workers| workers as usize),
                 hourly: project.local.cost.map(|cost| cost.hour(&job.resources)),
                 // This machine is there already.
-                tariff: Tariff {
-                    start: Duration::ZERO,
-                    least: Duration::ZERO,
-                },
+                tariff: Tariff::AS_USED,
                 seed: SEED,
             })
         });
