@@ -2,8 +2,8 @@
 //!
 //! The socket is only how to reach the runtime; who may write is the lease's business. Each connection says one thing and
 //! hears one answer: `{"ping":true}`, `{"cancel":12}`, `{"retry":12}`, `{"memory":["12/3/1"]}` (of attempts that
-//! run), `{"progress":12}` (what is shown of a run), `{"ask":[…]}` with operations of the queues, or `{"load":{…}}` followed by one message a line and an empty line.
-//! `client.rs` is the other end.
+//! run), `{"progress":12}` (what is shown of a run), `{"ask":[…]}` with operations of the queues, or `{"load":{…}}` followed
+//! by one message a line and an empty line. `client.rs` is the other end.
 
 mod client;
 mod standing;
