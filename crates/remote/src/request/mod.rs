@@ -1,0 +1,3 @@
+//! Signed requests to AWS: signature, credentials, retries, and the few calls of each service that a run needs.
+
+pub mod errors;
