@@ -2,9 +2,10 @@
 //! and whenever. Nothing in it is always on; what it must not exceed is said before (`limits.rs`).
 //!
 //! `template.rs` is what a stack is made of, `iam.rs` the only place that writes permissions; `network.rs`, `storage.rs`, `queues.rs`,
-//! `tasks.rs`, `machine.rs`, `starts.rs` and `alarms.rs` are what there is in it. See `docs/decisions/007-aws.md`.
+//! `tasks.rs` (a job as it is handed to them: `document.rs`), `machine.rs`, `starts.rs` and `alarms.rs` are what there is in it. See `docs/decisions/007-aws.md`.
 
 mod alarms;
+pub mod document;
 pub mod fargate;
 pub mod iam;
 pub mod image;

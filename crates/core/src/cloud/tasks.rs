@@ -295,32 +295,7 @@ fn environment(pairs: &[(&str, Json)]) -> Json {
         .collect()
 }
 
-/// What the worker has to know of a job, as JSON: what runs, and what exit codes mean. Values of secrets are never part of it.
+/// What the worker has to know of a job, as JSON. Values of secrets are never part of it.
 pub(super) fn description(job: &Job) -> String {
-    let templates = |templates: &[crate::template::Template]| -> Json {
-        templates.iter().map(|template| template.source()).collect()
-    };
-    let env: Map<String, Json> = job
-        .env
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value.source())))
-        .collect();
-    let exits: Map<String, Json> = job
-        .on_exit
-        .iter()
-        .map(|(code, action)| (code.to_string(), json!(format!("{action:?}").to_lowercase())))
-        .collect();
-    json!({
-        "name": job.name,
-        "command": templates(&job.command),
-        "workdir": job.workdir,
-        "env": env,
-        "secrets": job.secrets.iter().map(|secret| &secret.name).collect::<Vec<_>>(),
-        "timeout_s": job.timeout.map(|timeout| timeout.as_secs()),
-        "retries": job.retries,
-        "on_exit": exits,
-        "deadline": job.deadline.as_ref().map(ToString::to_string),
-        "confidence": job.confidence,
-    })
-    .to_string()
+    super::document::write(job)
 }

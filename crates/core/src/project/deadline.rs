@@ -117,6 +117,20 @@ impl Deadline {
         }
     }
 
+    /// As it may be written in the file.
+    pub fn source(&self) -> String {
+        match self {
+            Deadline::After(duration) => humantime::format_duration(*duration).to_string(),
+            Deadline::At(TimeOfDay { time, zone }) => {
+                let clock = match time.second() {
+                    0 => "%H:%M",
+                    _ => "%H:%M:%S",
+                };
+                format!("{} {}", time.strftime(clock), zone.iana_name().unwrap_or("UTC"))
+            }
+        }
+    }
+
     /// The moment, for a run that was triggered then.
     pub fn due(&self, trigger: Timestamp) -> Timestamp {
         match self {
@@ -176,12 +190,11 @@ impl TimeOfDay {
 
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Deadline::After(duration) => write!(f, "within {}", humantime::format_duration(*duration)),
-            Deadline::At(TimeOfDay { time, zone }) => {
-                write!(f, "by {} {}", time.strftime("%H:%M"), zone.iana_name().unwrap_or("UTC"))
-            }
-        }
+        let word = match self {
+            Deadline::After(_) => "within",
+            Deadline::At(_) => "by",
+        };
+        write!(f, "{word} {}", self.source())
     }
 }
 
