@@ -2,7 +2,8 @@
 //! and whenever. Nothing in it is always on; what it must not exceed is said before (`limits.rs`).
 //!
 //! `template.rs` is what a stack is made of, `iam.rs` the only place that writes permissions; `network.rs`, `storage.rs`, `queues.rs`,
-//! `tasks.rs` (a job as it is handed to them: `document.rs`), `machine.rs`, `starts.rs` and `alarms.rs` are what there is in it. See `docs/decisions/007-aws.md`.
+//! `tasks.rs`, `machine.rs`, `starts.rs` and `alarms.rs` are what there is in it. `variables.rs`, `document.rs`, `rung.rs` and `start.rs` are what
+//! the tasks that it starts are told. See `docs/decisions/007-aws.md`.
 
 mod alarms;
 pub mod document;
@@ -13,10 +14,13 @@ pub mod limits;
 mod machine;
 mod network;
 mod queues;
+pub mod rung;
+pub mod start;
 mod starts;
 mod storage;
 mod tasks;
 pub mod template;
+pub mod variables;
 
 use std::collections::BTreeMap;
 
