@@ -2,10 +2,12 @@
 //!
 //! `slot` runs one attempt from start to end with the help of `image` (what execve is handed), `spawn`, `watch`, `log`, `memory`
 //! (`cgroup`, or watching) and `usage`. `keeper` is the process around the slots; `wire` is what it speaks with the
-//! runtime, and `keeper::client` the runtime's end. Nothing here knows of jobs, runs or the store.
+//! runtime, and `keeper::client` the runtime's end. `collect` takes what an attempt has left. Nothing here knows of jobs, runs or the store.
 
 pub mod cgroup;
+pub mod collect;
 pub mod disk;
+pub mod hex;
 pub mod image;
 pub mod keeper;
 pub mod log;

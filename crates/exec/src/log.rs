@@ -8,7 +8,7 @@
 //! Most logs are read from a pipe, and a line's time is that of the read. One that comes out of another's store (a
 //! container's) brings its times along and is read at our own pace: `take_at`.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::log_file::{self, LogFile};
 use crate::redact::{Redactor, Secrets};
-use crate::stamp::{now_ms, stamp};
+use crate::stamp::{STAMP_BYTES, now_ms, stamp};
 
 /// How much of the end is kept in memory for the report.
 pub const TAIL_BYTES: usize = 2048;
@@ -68,6 +68,8 @@ pub struct Log {
     /// When what is being written was said, where that is not now.
     said_ms: Option<i64>,
     is_pipe_large: bool,
+    /// Whoever wants the lines as they come, besides the file.
+    echo: Option<OwnedFd>,
     allowance: Allowance,
     /// Left out of a flood: how many bytes, and the last of them.
     left_out: u64,
@@ -86,10 +88,16 @@ impl Log {
             fresh_line: true,
             said_ms: None,
             is_pipe_large: false,
+            echo: None,
             allowance: Allowance::new(half),
             left_out: 0,
             left_out_end: Vec::new(),
         }
+    }
+
+    /// The same lines go there, too, as far as they are taken.
+    pub fn echo_to(&mut self, descriptor: OwnedFd) {
+        self.echo = Some(descriptor);
     }
 
     /// Reads once from the pipe. Does not block if poll has said that there is something.
@@ -228,15 +236,22 @@ impl Log {
             self.fresh_line = end.is_some();
             rest = after;
             if lines.len() >= WRITE_BYTES {
-                self.allowance.spend(lines.len());
-                self.file.write(&lines, &stamp);
+                self.write_out(&lines, &stamp);
                 lines.clear();
             }
         }
-        self.allowance.spend(lines.len());
-        self.file.write(&lines, &stamp);
+        self.write_out(&lines, &stamp);
         lines.clear();
         self.buffers.lines = lines;
+    }
+
+    fn write_out(&mut self, lines: &[u8], stamp: &[u8; STAMP_BYTES]) {
+        self.allowance.spend(lines.len());
+        self.file.write(lines, stamp);
+        if let Some(echo) = &self.echo {
+            // Nobody may be there to take it; the file has it.
+            let _ = write_all(echo, lines);
+        }
     }
 }
 
@@ -247,6 +262,18 @@ pub struct Finished {
     pub tail: String,
     pub disk_full: bool,
     pub buffers: Buffers,
+}
+
+/// All of it, over as many calls as that takes.
+fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// How many bytes may be written now.

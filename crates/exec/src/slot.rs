@@ -4,7 +4,7 @@
 //! The neighbours: `spawn` makes the process, `watch` stays with it, `log` keeps what it says, `memory` limits it, `keeper` gives the orders.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub struct Order<'a> {
     pub secrets: &'a Arc<Secrets>,
     /// On top of the variables of `start`.
     pub variables: &'a [(&'a str, &'a str)],
+    /// Who gets the lines of its log as they come, too.
+    pub echo: Option<BorrowedFd<'a>>,
 }
 
 /// What is said while it runs.
@@ -97,12 +99,15 @@ impl Slot {
         let start = order.start;
         let limit = self.limiter.begin(start.memory);
         let buffers = std::mem::take(&mut self.buffers);
-        let log = Log::new(
+        let mut log = Log::new(
             Path::new(&start.log),
             start.log_limit,
             Arc::clone(order.secrets),
             buffers,
         );
+        if let Some(echo) = order.echo.and_then(|echo| echo.try_clone_to_owned().ok()) {
+            log.echo_to(echo);
+        }
         let (child, pipe, limit) = match self.start(order, limit, began) {
             Ok(started) => started,
             Err(end) => {

@@ -1,15 +1,15 @@
 //! Work with files that the engine decided, away from the loop: reading what attempts left, moving outputs to their place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use kingtide_core::engine::Event;
 use kingtide_core::engine::event::{Collected, Output};
 use kingtide_core::id::AttemptId;
+use kingtide_exec::collect::{self, Left, Uncollected};
 use kingtide_exec::redact::Secrets;
 
-use crate::collect::{self, OutputError, ResultError};
 use crate::inbox::Inbound;
 
 /// How often a chore is tried again that the machine does not allow: nothing tells when it does.
@@ -82,46 +82,12 @@ fn do_chore(chore: &Chore, secrets: &Secrets) -> Result<Event, String> {
     }
 }
 
-/// Why what an attempt left cannot be taken.
-enum Uncollected {
-    /// It is not what it should be: the attempt has failed.
-    Program(String),
-    /// It cannot be read or kept now.
-    Machine(String),
-}
-
 fn collected(result: Option<&str>, output: Option<&str>, secrets: &Secrets) -> Result<Collected, Uncollected> {
-    let result = match result {
-        None => None,
-        Some(path) => match collect::read_result(path.as_ref(), secrets) {
-            Ok(read) => read.map(|read| read.body),
-            Err(error @ ResultError::Unreadable(_)) => return Err(Uncollected::Machine(chain(&error))),
-            Err(error) => return Err(Uncollected::Program(chain(&error))),
-        },
-    };
-    let output = match output {
-        None => None,
-        Some(folder) => match collect::prepare_output(folder.as_ref()) {
-            Ok(summary) => Some(Output {
-                folder: folder.to_owned(),
-                files: summary.files,
-                bytes: summary.bytes,
-            }),
-            Err(error @ OutputError::Unwritable(_)) => return Err(Uncollected::Machine(chain(&error))),
-            Err(error) => return Err(Uncollected::Program(chain(&error))),
-        },
-    };
+    let Left { result, summary } = collect::collect(result.map(Path::new), output.map(Path::new), secrets)?;
+    let output = output.zip(summary).map(|(folder, summary)| Output {
+        folder: folder.to_owned(),
+        files: summary.files,
+        bytes: summary.bytes,
+    });
     Ok(Collected { result, output })
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use kingtide_core::id::InstanceId;
+use kingtide_exec::hex;
 use sha2::{Digest, Sha256};
 
-use crate::{hex, random};
+use crate::random;
 
 const FILE: &str = "key";
 const BYTES: usize = 32;

@@ -3,13 +3,11 @@
 mod actuators;
 pub mod asker;
 mod chores;
-pub mod collect;
 mod containers;
 pub mod control;
 pub mod docker;
 pub mod endpoints;
 mod forecaster;
-mod hex;
 pub mod http;
 mod inbox;
 mod keeper;

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use kingtide_core::engine::{Engine, Event};
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Mode, Project};
+use kingtide_exec::hex;
 use kingtide_exec::redact::Secrets;
 use signal_hook::consts::SIGINT;
 
@@ -43,7 +44,7 @@ use crate::progress::Gauge;
 use crate::runtime::{Doors, ExecuteOptions, RunError, Runtime, now};
 use crate::store::{Store, StoreError};
 use crate::surroundings::Inheritance;
-use crate::{chores, docker, hex, random};
+use crate::{chores, docker, random};
 
 /// What the loop is to do.
 pub(crate) struct Errand<'a> {

@@ -132,6 +132,7 @@ fn run(shared: &Shared, slot: &mut Slot, start: &Start) -> (Ending, bool) {
         environment,
         secrets,
         variables: &variables,
+        echo: None,
     };
     let ended = slot.run(&order, &mut |said| {
         let mut outbox = lock(&shared.outbox);

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+use kingtide_exec::hex;
+
 use super::container::Plan;
 use super::{Context, DockerError};
-use crate::{hex, random};
+use crate::random;
 
 /// The project's folder, as its stable hash.
 const PROJECT: &str = "kingtide.project";

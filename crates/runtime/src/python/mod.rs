@@ -30,9 +30,9 @@ pub use error::{BuildFailure, Cause, PythonError};
 pub use interpreter::{Found, look_up};
 pub use prune::{Prune, Pruned, prune};
 
-use crate::hex;
 use build::Plan;
 use interpreter::Tools;
+use kingtide_exec::hex;
 use requirements::Requirements;
 
 /// Raised when environments of an earlier version must not be used any more.

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::definition::Queue;
 use super::letter::{COLUMNS, Letter, read};
 use super::{Queues, Refusal, invalid, limits, missing};
-use crate::hex;
 use crate::sqs::operation::{Send, Sent};
+use kingtide_exec::hex;
 
 /// What sending to a FIFO queue comes to.
 pub(super) enum Sending {

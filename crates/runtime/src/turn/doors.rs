@@ -101,7 +101,7 @@ impl Turn<'_> {
             let listener = listener.map_err(|error| format!("cannot listen on {gateway}: {error}"))?;
             let policy = signed(&self.premises.keys);
             self.listen(listener, Hosts::for_containers(), policy)
-                .map_err(|error| crate::chores::chain(&error))
+                .map_err(|error| kingtide_exec::collect::chain(&error))
         });
         match opened {
             Ok(address) => {

@@ -7,10 +7,10 @@ use kingtide_core::engine::Event;
 use kingtide_core::engine::event::{Host, OpenConsumer};
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Mode, Program};
+use kingtide_exec::collect::chain;
 
 use super::Turn;
 use crate::actuators::Context;
-use crate::chores::chain;
 use crate::control::{Load, Reply};
 use crate::inbox::Inbound;
 use crate::layout::run_name;

@@ -103,7 +103,7 @@ impl Site {
             Ok(reply) => reply,
             Err(Objection::Unknown(what)) => Reply::error(404, &what),
             Err(Objection::Unsound(what)) => Reply::error(400, &what),
-            Err(Objection::Read(error)) => Reply::error(503, &crate::chores::chain(&error)),
+            Err(Objection::Read(error)) => Reply::error(503, &kingtide_exec::collect::chain(&error)),
         }
     }
 

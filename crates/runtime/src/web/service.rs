@@ -84,7 +84,7 @@ impl Shared {
         let known = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let database = match known.map_or_else(|| Database::open(&self.folder), Ok) {
             Ok(database) => database,
-            Err(error) => return Reply::error(503, &crate::chores::chain(&error)),
+            Err(error) => return Reply::error(503, &kingtide_exec::collect::chain(&error)),
         };
         let reply = self.site.respond(path, query, &database, now());
         // One that could not be read from is opened anew.

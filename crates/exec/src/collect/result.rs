@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::redact::Secrets;
 use kingtide_core::finding::line_and_column;
-use kingtide_exec::redact::Secrets;
 use serde_json::{Map, Value};
 
 /// A result is a row or a few of a table; what is larger belongs into the output.
