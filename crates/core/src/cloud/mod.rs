@@ -3,9 +3,12 @@
 //!
 //! `template.rs` is what a stack is made of, `iam.rs` the only place that writes permissions; `network.rs`, `storage.rs`, `queues.rs`,
 //! `tasks.rs`, `machine.rs`, `starts.rs` and `alarms.rs` are what there is in it. `variables.rs`, `document.rs`, `rung.rs` and `start.rs` are what
-//! the tasks that it starts are told. See `docs/decisions/007-aws.md`.
+//! the tasks that it starts are told. What it costs is `cost.rs` with `prices.rs`, what is another in it than before `changes.rs`. See
+//! `docs/decisions/007-aws.md`.
 
 mod alarms;
+pub mod changes;
+pub mod cost;
 pub mod document;
 pub mod fargate;
 pub mod iam;
@@ -13,6 +16,7 @@ pub mod image;
 pub mod limits;
 mod machine;
 mod network;
+pub mod prices;
 mod queues;
 pub mod rung;
 pub mod start;
