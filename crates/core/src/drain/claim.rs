@@ -23,6 +23,10 @@ pub enum Claim {
     Done,
     /// Another worker is at it.
     Others,
+    /// It needs more memory than this worker has.
+    Outgrown,
+    /// Its run was cancelled; nothing is claimed yet.
+    Cancelled,
 }
 
 /// The object of one message.
@@ -46,8 +50,9 @@ pub enum Standing {
 }
 
 impl Entry {
-    /// What to write over what was read, and what that makes of it; nothing is written where nothing changes.
-    pub fn claim(read: Option<Entry>, now: Timestamp, hold: Duration) -> (Option<Entry>, Claim) {
+    /// What to write over what was read, and what that makes of it; nothing is written where nothing changes. `memory` is what the worker
+    /// has, in bytes, where that is limited.
+    pub fn claim(read: Option<Entry>, now: Timestamp, hold: Duration, memory: Option<u64>) -> (Option<Entry>, Claim) {
         let until = now + hold;
         let (mut ledger, mut attempt, mut is_lost) = (Ledger::default(), 1, false);
         if let Some(entry) = read {
@@ -56,6 +61,7 @@ impl Entry {
             match entry.standing {
                 Standing::Over => return (None, Claim::Done),
                 Standing::Held { until } if until > now => return (None, Claim::Others),
+                _ if ledger.needs_more_than(memory) => return (None, Claim::Outgrown),
                 Standing::Held { .. } => is_lost = true,
                 Standing::Ended => {}
             }
@@ -71,6 +77,23 @@ impl Entry {
             standing: Standing::Held { until },
         };
         (Some(entry), claim)
+    }
+
+    /// No attempt follows; `None` where somebody is at the last one, or nothing would follow anyway. The last attempt stays what it was.
+    pub fn abandoned(read: Option<Entry>, now: Timestamp) -> Option<Entry> {
+        let entry = read.unwrap_or(Entry {
+            attempt: 0,
+            ledger: Ledger::default(),
+            standing: Standing::Ended,
+        });
+        match entry.standing {
+            Standing::Over => None,
+            Standing::Held { until } if until > now => None,
+            Standing::Held { .. } | Standing::Ended => Some(Entry {
+                standing: Standing::Over,
+                ..entry
+            }),
+        }
     }
 
     /// The same attempt, held for longer; `None` when it is no longer this worker's.
@@ -90,5 +113,12 @@ impl Entry {
             standing: if is_final { Standing::Over } else { Standing::Ended },
             ..self
         })
+    }
+}
+
+impl Ledger {
+    /// Whether its task has grown beyond what a worker has.
+    pub fn needs_more_than(&self, memory: Option<u64>) -> bool {
+        self.memory.zip(memory).is_some_and(|(needed, memory)| needed > memory)
     }
 }

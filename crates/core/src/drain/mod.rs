@@ -35,9 +35,11 @@ pub enum Event {
     Received(bool),
     /// The answer to `Effect::Claim`.
     Claimed(Claim),
-    /// The program has ended.
+    /// The program has ended, and what it left is in the bucket.
     Exited(End),
-    /// The answer to `Effect::Record`: what came of the attempt is in the bucket.
+    /// It has ended well, and what it left cannot be taken; why, in words.
+    Invalid(String),
+    /// The answer to `Effect::Record` and to `Effect::Abandon`: what came of the attempt is in the bucket.
     Recorded,
     /// The answer to `Effect::Close`: the queue knows.
     Closed,
@@ -56,7 +58,7 @@ pub enum Effect {
     Receive,
     /// Claim an attempt at the message that is held.
     Claim,
-    /// Start the program.
+    /// Start the program, and take what it leaves.
     Run { attempt: u32, ledger: Ledger },
     /// Keep the message and the claim for so long from now.
     Extend(Duration),
@@ -64,6 +66,8 @@ pub enum Effect {
     Stop(Stop),
     /// Write down what came of the attempt, and with it that it has ended.
     Record(Box<Record>),
+    /// Write down that no attempt follows.
+    Abandon,
     /// Be done with the message.
     Close(Close),
     /// End.
@@ -91,12 +95,24 @@ pub enum Close {
     Return(Duration),
     /// To the dead letters, with why; then it is deleted.
     Bury(String),
+    /// To the queue of workers with more memory; then it is deleted.
+    SendOn,
+}
+
+/// How a worker is employed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What it has, in bytes, where somebody else has more.
+    pub memory: Option<u64>,
+    /// Of a service: it stays when the queue is empty.
+    pub stays: bool,
 }
 
 /// A worker.
 #[derive(Debug)]
 pub struct Drain {
     job: Job,
+    terms: Terms,
     state: State,
     is_leaving: bool,
     empty: u32,
@@ -128,9 +144,10 @@ enum State {
 
 impl Drain {
     /// A worker, and the first thing that it does. `seed` decides the jitter of backoffs.
-    pub fn new(job: Job, seed: u64) -> (Drain, Vec<Effect>) {
+    pub fn new(job: Job, terms: Terms, seed: u64) -> (Drain, Vec<Effect>) {
         let drain = Drain {
             job,
+            terms,
             state: State::Receiving,
             is_leaving: false,
             empty: 0,
@@ -157,7 +174,7 @@ impl Drain {
         match (event, self.state.clone()) {
             (Event::Received(false), State::Receiving) => {
                 self.empty += 1;
-                match self.empty >= EMPTY || self.is_leaving {
+                match (self.empty >= EMPTY && !self.terms.stays) || self.is_leaving {
                     true => self.quit(),
                     false => vec![Effect::Receive],
                 }
@@ -186,7 +203,14 @@ impl Drain {
                 _ if end == End::Code(0) => self.judge(attempt, ledger, &end),
                 _ => self.judge(attempt, ledger, &End::Stopped(stop)),
             },
+            (Event::Invalid(why), State::Running { attempt, ledger, .. } | State::Stopping { attempt, ledger, .. }) => {
+                let jitter = self.random.f64();
+                let verdict = retry::judge_invalid(&self.job, ledger, &why, jitter);
+                self.record(attempt, verdict)
+            }
             (Event::Recorded, State::Recording { close }) => self.close(close),
+            // It is another's by now, who will be done with it.
+            (Event::Unheld, State::Recording { .. }) => self.close(Close::Return(AGAIN)),
             (Event::Closed, State::Closing) => self.next(),
             (Event::Unheld, State::Running { attempt, ledger, beat }) => self.stop(attempt, ledger, Stop::Fence, beat),
             (Event::Unheld, State::Claiming) => self.next(),
@@ -237,6 +261,11 @@ impl Drain {
             }
             Claim::Done => self.close(Close::Delete),
             Claim::Others => self.close(Close::Return(AGAIN)),
+            Claim::Outgrown => self.close(Close::SendOn),
+            Claim::Cancelled => {
+                self.state = State::Recording { close: Close::Delete };
+                vec![Effect::Abandon]
+            }
             Claim::Lost { attempt, ledger } => {
                 let verdict = retry::judge_loss(&self.job, ledger);
                 match verdict.input {
@@ -279,7 +308,8 @@ impl Drain {
 
     fn record(&mut self, attempt: u32, verdict: Verdict) -> Vec<Effect> {
         let close = match verdict.input {
-            Input::Succeeded { .. } | Input::Skipped => Close::Delete,
+            Input::Succeeded { .. } | Input::Skipped | Input::Cancelled => Close::Delete,
+            Input::Failed { again: true } if verdict.ledger.needs_more_than(self.terms.memory) => Close::SendOn,
             Input::Released | Input::Failed { again: true } => Close::Return(verdict.delay),
             _ => Close::Bury(verdict.reason.clone().unwrap_or_default()),
         };
@@ -289,7 +319,7 @@ impl Drain {
             reason: verdict.reason,
             exit_code: verdict.exit_code,
             ledger: verdict.ledger,
-            is_final: !matches!(close, Close::Return(_)),
+            is_final: !matches!(close, Close::Return(_) | Close::SendOn),
         };
         self.state = State::Recording { close };
         vec![Effect::Record(Box::new(record))]

@@ -16,6 +16,9 @@ pub struct TaskDocument {
     /// From the first on; the last may not have ended.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// No attempt followed because its run was cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
 }
 
 /// The words of `drain::Entry`.
@@ -147,6 +150,7 @@ impl TaskDocument {
         match self.claim.standing {
             Standing::Held { .. } => TaskState::Leased,
             Standing::Ended => TaskState::Waiting,
+            Standing::Over if self.cancelled => TaskState::Cancelled,
             Standing::Over => {
                 let last = self.attempts.last().and_then(|attempt| attempt.outcome);
                 last.map_or(TaskState::Failed, state_of)
@@ -156,12 +160,7 @@ impl TaskDocument {
 
     /// Claimed for its next attempt: `entry` is what core made of `read`. An attempt that never ended is lost.
     pub fn claimed(read: Option<&TaskDocument>, entry: drain::Entry, place: &Place, now: Timestamp) -> TaskDocument {
-        let mut attempts = read.map(|read| read.attempts.clone()).unwrap_or_default();
-        if let Some(open) = attempts.last_mut().filter(|attempt| attempt.outcome.is_none()) {
-            open.outcome = Some(Outcome::Lost);
-            open.reason = Some("its worker was lost".to_owned());
-            open.ended_ms = Some(now.0);
-        }
+        let mut attempts = attempts(read, now);
         attempts.push(Attempt {
             number: entry.attempt,
             place: place.clone(),
@@ -180,7 +179,18 @@ impl TaskDocument {
         TaskDocument {
             claim: entry.into(),
             attempts,
+            cancelled: false,
         }
+    }
+
+    /// No attempt follows: its run was cancelled. `None` where somebody is at the last one, or nothing would follow anyway.
+    pub fn abandoned(read: Option<&TaskDocument>, now: Timestamp) -> Option<TaskDocument> {
+        let entry = drain::Entry::abandoned(read.map(TaskDocument::entry), now)?;
+        Some(TaskDocument {
+            claim: entry.into(),
+            attempts: attempts(read, now),
+            cancelled: true,
+        })
     }
 
     /// With what core made of its claim.
@@ -188,6 +198,17 @@ impl TaskDocument {
         self.claim = entry.into();
         self
     }
+}
+
+/// Those so far; one that never ended is lost.
+fn attempts(read: Option<&TaskDocument>, now: Timestamp) -> Vec<Attempt> {
+    let mut attempts = read.map(|read| read.attempts.clone()).unwrap_or_default();
+    if let Some(open) = attempts.last_mut().filter(|attempt| attempt.outcome.is_none()) {
+        open.outcome = Some(Outcome::Lost);
+        open.reason = Some("its worker was lost".to_owned());
+        open.ended_ms = Some(now.0);
+    }
+    attempts
 }
 
 impl Attempt {
@@ -310,7 +331,7 @@ mod tests {
     const HOLD: Duration = Duration::from_secs(180);
 
     fn claimed(read: Option<&TaskDocument>, now: i64) -> TaskDocument {
-        let (entry, _) = drain::Entry::claim(read.map(TaskDocument::entry), Timestamp(now), HOLD);
+        let (entry, _) = drain::Entry::claim(read.map(TaskDocument::entry), Timestamp(now), HOLD, None);
         let place = Place {
             task: "arn:aws:ecs:eu-west-1:1:task/c/7".to_owned(),
             ..Place::default()
@@ -332,6 +353,19 @@ mod tests {
         let bytes = write(&second);
         assert_eq!(read::<TaskDocument>("tasks/7", &bytes).expect("it is one"), second);
         insta::assert_snapshot!(String::from_utf8_lossy(&bytes), @r#"{"format":1,"claim":{"attempt":2,"failures":0,"losses":1,"standing":{"held":{"until_ms":361000}}},"attempts":[{"number":1,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":""},"claimed_ms":1000,"ended_ms":181000,"outcome":"lost","reason":"its worker was lost","usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false},{"number":2,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":""},"claimed_ms":181000,"usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false}]}"#);
+    }
+
+    #[test]
+    fn what_is_abandoned_is_cancelled_whatever_its_last_attempt_was() {
+        let first = claimed(None, 0);
+        assert_eq!(TaskDocument::abandoned(Some(&first), Timestamp(1000)), None);
+        let over = TaskDocument::abandoned(Some(&first), Timestamp(180_000)).expect("nobody is at it");
+        assert_eq!(
+            (over.state(), over.attempts[0].outcome),
+            (TaskState::Cancelled, Some(Outcome::Lost))
+        );
+        let never = TaskDocument::abandoned(None, Timestamp(0)).expect("nobody is at it");
+        assert_eq!((never.state(), never.claim.attempt), (TaskState::Cancelled, 0));
     }
 
     #[test]
