@@ -184,6 +184,31 @@ impl Client {
         }
     }
 
+    /// What lies at a URL that carries its own permission.
+    pub(super) fn plain(
+        &self,
+        operation: &'static str,
+        url: &str,
+        patience: Duration,
+    ) -> Result<Vec<u8>, RequestError> {
+        let call = Call {
+            method: "GET",
+            url,
+            headers: &[],
+            body: Body::Bytes(&[]),
+            patience,
+        };
+        let answer = self
+            .inner
+            .transport
+            .send(&call)
+            .map_err(|lost| unanswered(operation, &lost, 1))?;
+        if answer.status() != 200 {
+            return Err(refusal(operation, answer, SystemTime::now()).1);
+        }
+        answer.read(MOST_SAID).map_err(|lost| unanswered(operation, &lost, 1))
+    }
+
     /// Waits before a further try, or says that there is none.
     pub(super) fn again_or(
         &self,

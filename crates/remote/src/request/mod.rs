@@ -4,19 +4,29 @@
 //! service is (`endpoint.rs`), and asks again where that helps (`retry.rs`). The others are a file for each service, functions of the client.
 
 pub mod client;
+pub mod cloudformation;
 pub mod credentials;
+pub mod ec2;
+pub mod ecr;
 pub mod ecs;
 pub mod endpoint;
 pub mod errors;
 mod fault;
 mod hex;
+pub mod iam;
 mod json;
+pub mod logs;
 pub mod names;
 mod percent;
+pub mod pricing;
+mod query;
+pub mod quotas;
 pub mod retry;
 pub mod s3;
 pub mod sigv4;
 pub mod sqs;
+pub mod states;
+pub mod sts;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transport;

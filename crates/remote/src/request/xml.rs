@@ -25,6 +25,19 @@ pub(super) fn text(node: Node<'_, '_>, name: &str) -> String {
     text.unwrap_or_default().trim().to_owned()
 }
 
+/// The text of a child that may be missing.
+pub(super) fn maybe(node: Node<'_, '_>, name: &str) -> Option<String> {
+    Some(text(node, name)).filter(|text| !text.is_empty())
+}
+
+/// The `member`s (or `item`s) of a list.
+pub(super) fn members<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Vec<Node<'a, 'i>> {
+    let list = child(node, name).into_iter();
+    list.flat_map(|list| list.children())
+        .filter(|child| matches!(child.tag_name().name(), "member" | "item"))
+        .collect()
+}
+
 /// The first element of a name, wherever it is.
 pub(super) fn find<'a, 'i>(document: &'a Document<'i>, name: &str) -> Option<Node<'a, 'i>> {
     document.descendants().find(|node| node.tag_name().name() == name)
