@@ -89,8 +89,19 @@ pub struct Registry {
     pub user: String,
     /// For some hours; never written anywhere.
     pub password: String,
-    /// In the order of what was asked: the digest where the image is there already.
-    pub digests: Vec<Option<String>>,
+    /// In the order of what was asked: where it is pushed.
+    pub places: Vec<ImagePlace>,
+}
+
+/// Where an image is pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePlace {
+    /// Of the registry: `flights-repository-x1y2`. One repository has all images of a stack.
+    pub repository: String,
+    /// `retrain-0123abcd`
+    pub tag: String,
+    /// Where the image is there already.
+    pub digest: Option<String>,
 }
 
 /// What becomes of a resource while a stack changes.

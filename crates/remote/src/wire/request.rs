@@ -31,8 +31,9 @@ pub enum Ask {
         /// Also what was changed by hand: takes CloudFormation some seconds.
         drift: bool,
     },
-    /// Where images are pushed, and what is there already; repositories that are missing are made. Answered by `registry`.
-    Registry { repositories: Vec<Repository> },
+    /// Where images are pushed, and what is there already. Where the stack has no repository yet, it is made what `base` says first: the bucket
+    /// and the repository, as they are in the whole template (`cloud::base`). Answered by `registry`.
+    Registry { base: Base, repositories: Vec<Repository> },
     /// Makes the stack what the template says, by a change set. Answered by `resource`s as they go, then `stack`.
     Deploy(Deploy),
     /// What would be lost. Answered by `contents`.
@@ -64,10 +65,18 @@ pub enum Ask {
     Prices { regions: Vec<String> },
 }
 
-/// Where an image is pushed.
+/// What has to be there before anything can be handed over, in the same stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// CloudFormation's JSON; its outputs name the `Bucket` and the `Repository`.
+    pub template: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An image that is to be pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
-    /// `flights/retrain`
+    /// What is in it: `retrain`.
     pub name: String,
     /// By its content: where it is there already, nothing is pushed.
     pub tag: String,
@@ -81,6 +90,9 @@ pub struct Deploy {
     /// Images by digest.
     pub parameters: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
+    /// Files that go into the stack's bucket once it is there, before anything may start by itself: by their keys below the stack's name,
+    /// their paths here.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A run to be opened.
