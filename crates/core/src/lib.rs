@@ -5,6 +5,7 @@
 
 pub mod cloud;
 pub mod contract;
+pub mod dispatch;
 pub mod drain;
 pub mod engine;
 pub mod finding;

@@ -204,6 +204,13 @@ impl Outlook {
 
     /// When all is done from now on, with so many workers. The same seed draws the same luck.
     pub fn finish(&self, now: Timestamp, workers: usize, level: &Level, seed: u64) -> Finish {
+        let running = self.running().count();
+        let free = vec![Duration::ZERO; workers.max(1).saturating_sub(running)];
+        self.finish_with(now, &free, level, seed)
+    }
+
+    /// The same, where beside the workers of what runs already others are free, each after its time.
+    pub fn finish_with(&self, now: Timestamp, free: &[Duration], level: &Level, seed: u64) -> Finish {
         let mut random = Rng::with_seed(seed);
         let mut running: Vec<(LogNormal, Duration)> = Vec::new();
         let mut waiting: Vec<LogNormal> = Vec::new();
@@ -224,7 +231,6 @@ impl Outlook {
         }
         let waiting = coarse(&waiting, MOST_TASKS);
         let count = (CELLS / (running.len() + waiting.len()).max(1)).clamp(FEWEST, MOST);
-        let free = workers.max(1).saturating_sub(running.len());
         let mut engaged = Workers::default();
         let (mut durations, mut waits) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
         let mut ends = Vec::with_capacity(count);
@@ -245,7 +251,8 @@ impl Outlook {
                 latest = latest.max(busy.saturating_add(wait));
                 busy
             });
-            engaged.engage_after(free, rest);
+            let free = free.iter().map(|after| milliseconds(*after));
+            engaged.engage_after(free.chain(rest));
             durations.clear();
             waits.clear();
             for of in &waiting {

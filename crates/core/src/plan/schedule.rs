@@ -47,10 +47,10 @@ impl Workers {
         self.start = start;
     }
 
-    /// So many that are free at once, and one more at each of these times.
-    pub(super) fn engage_after(&mut self, free: usize, busy: impl Iterator<Item = u64>) {
-        self.engage(free, 0);
-        self.free.extend(busy.map(Reverse));
+    /// One that is free at each of these times.
+    pub(super) fn engage_after(&mut self, free: impl Iterator<Item = u64>) {
+        self.engage(0, 0);
+        self.free.extend(free.map(Reverse));
         self.start = self.free.iter().map(|Reverse(end)| *end).max().unwrap_or(0);
     }
 
