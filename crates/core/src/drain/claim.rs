@@ -105,21 +105,6 @@ impl Entry {
         })
     }
 
-    /// What to write over what was read, when the task is not to be begun any more; `None` when somebody is at it, or it is over.
-    pub fn abandoned(read: Option<Entry>, now: Timestamp) -> Option<Entry> {
-        match read.map(|entry| entry.standing) {
-            Some(Standing::Over) => return None,
-            Some(Standing::Held { until }) if until > now => return None,
-            Some(Standing::Held { .. } | Standing::Ended) | None => {}
-        }
-        let (attempt, ledger) = read.map_or((0, Ledger::default()), |entry| (entry.attempt, entry.ledger));
-        Some(Entry {
-            attempt,
-            ledger,
-            standing: Standing::Over,
-        })
-    }
-
     /// The attempt has ended so; `None` when it is no longer this worker's.
     pub fn ended(self, attempt: u32, ledger: Ledger, is_final: bool) -> Option<Entry> {
         let is_held = matches!(self.standing, Standing::Held { .. });
