@@ -86,8 +86,8 @@ pub enum Event {
     Sent(Vec<i64>),
     /// The other answer: these are not.
     NotSent { seqs: Vec<i64>, why: String },
-    /// The answer to `Effect::Abandon`: these are over by that. What somebody holds is not among them.
-    Abandoned(Vec<i64>),
+    /// The answer to `Effect::Abandon`: those that are over now, by that or already. What somebody holds is not among them.
+    Abandoned(Vec<End>),
     /// Somebody wants the run to end.
     Cancel,
     /// The time that was asked for has come.
@@ -182,8 +182,8 @@ pub enum Effect {
         tasks: Vec<String>,
         reason: String,
     },
-    /// These are not to be begun any more: their claims are written over with `drain::Entry::abandoned`, and an end (`Stopped`) for each that
-    /// was. It is answered in any case, with those.
+    /// These are not to be begun any more: their claims are written over with `drain::Entry::abandoned`. For each that is over then an end is
+    /// written (`Stopped` for those that are over by this): whoever else should have may be lost. It is answered in any case.
     Abandon(Vec<i64>),
     /// Say it.
     Warn(Warning),

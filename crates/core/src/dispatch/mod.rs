@@ -233,9 +233,9 @@ impl Dispatcher {
                 self.sends()
             }
             Event::NotSent { seqs, why } => self.on_not_sent(now, &seqs, why),
-            Event::Abandoned(seqs) => {
+            Event::Abandoned(ends) => {
                 self.is_abandoning = false;
-                self.on_abandoned(now, &seqs);
+                self.on_abandoned(now, &ends);
                 // What is left is seen with the next look.
                 self.finish_if_done(now)
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Dispatcher;
 use super::event::{Effect, End, Ending};
 use super::memory::Why;
-use crate::engine::event::{Counts, Outcome, RunState};
+use crate::engine::event::{Counts, RunState};
 use crate::time::Timestamp;
 
 /// Whoever does not stop is told again.
@@ -51,17 +51,10 @@ impl Dispatcher {
         acts
     }
 
-    pub(super) fn on_abandoned(&mut self, now: Timestamp, seqs: &[i64]) {
-        for seq in seqs {
-            let attempt = self.tasks.open.get(seq).and_then(|task| task.begun);
-            let end = End {
-                seq: *seq,
-                attempt: attempt.map_or(0, |(attempt, _)| attempt),
-                outcome: Outcome::Stopped,
-                took: Duration::ZERO,
-            };
-            if self.tasks.end(&end).is_some() {
-                self.outlook.end(*seq, None);
+    pub(super) fn on_abandoned(&mut self, now: Timestamp, ends: &[End]) {
+        for end in ends {
+            if self.tasks.end(end).is_some() {
+                self.outlook.end(end.seq, None);
                 self.moved_at = now;
             }
         }

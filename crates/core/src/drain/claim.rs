@@ -19,7 +19,8 @@ pub enum Claim {
         attempt: u32,
         ledger: Ledger,
     },
-    /// It is over: nothing is left to do.
+    /// It is over: nothing is left to do, but to write that down where a dispatcher looks (`ends/`): whoever ended it may have been lost before
+    /// that.
     Done,
     /// Another worker is at it.
     Others,

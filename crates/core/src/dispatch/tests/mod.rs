@@ -185,7 +185,7 @@ fn an_image_that_is_not_there_ends_the_run_with_that() {
         panic!("{effects:?}")
     };
     assert_eq!((seqs.len(), count(&effects)), (20, 0));
-    let effects = dispatcher.apply(at(46), Event::Abandoned(seqs.clone()));
+    let effects = dispatcher.apply(at(46), abandoned(seqs));
     let [Effect::Finish(ending)] = &effects[..] else {
         panic!("{effects:?}")
     };
@@ -228,7 +228,7 @@ fn the_cap_ends_what_has_not_begun_and_nothing_that_runs() {
     assert!(effects.contains(&Effect::Abandon(vec![1, 2, 3])), "{effects:?}");
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Stop { .. })));
     // The one that runs is held, and so not abandoned.
-    assert_eq!(dispatcher.apply(at(3031), Event::Abandoned(vec![1, 2])), []);
+    assert_eq!(dispatcher.apply(at(3031), abandoned(&[1, 2])), []);
     let ends = vec![End {
         seq: 3,
         attempt: 1,

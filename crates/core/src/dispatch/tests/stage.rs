@@ -1,6 +1,7 @@
 //! What the tests of a dispatcher have in common: a run of long tasks, and answers to what it wants.
 
 use super::super::*;
+use crate::engine::event::Outcome;
 use crate::plan::burst::Luck;
 use crate::plan::lognormal::LogNormal;
 use crate::project::{Job, load};
@@ -118,4 +119,14 @@ pub(super) fn stopped(seconds: i64, code: &str, reason: &str, exit_code: Option<
 
 pub(super) fn look(dispatcher: &mut Dispatcher, now: Timestamp, seen: Observation) -> Vec<Effect> {
     dispatcher.apply(now, Event::Observed(Box::new(seen)))
+}
+
+pub(super) fn abandoned(seqs: &[i64]) -> Event {
+    let ends = seqs.iter().map(|seq| End {
+        seq: *seq,
+        attempt: 0,
+        outcome: Outcome::Stopped,
+        took: Duration::ZERO,
+    });
+    Event::Abandoned(ends.collect())
 }
