@@ -14,10 +14,11 @@ use super::wheels;
 pub(crate) const VARIABLE: &str = "KINGTIDE_TEST_CLIENTS";
 
 /// Folder and requirements: the newest of all, the last boto3 that speaks the query protocol, and the checker of templates.
-const PYTHON: [(&str, &str); 3] = [
+const PYTHON: [(&str, &str); 4] = [
     ("py", "crates/cli/tests/clients/requirements.txt"),
     ("py-query", "crates/cli/tests/clients/requirements-query.txt"),
     ("cfn-lint", "crates/cli/tests/aws/requirements.txt"),
+    ("emulators", "crates/aws/tests/emulators/requirements.txt"),
 ];
 /// Folder, and where `package.json` lies, with what it asks for down to the last digest beside it.
 const JAVASCRIPT: [(&str, &str); 2] = [("js", "crates/cli/tests/clients"), ("asl", "crates/cli/tests/aws")];

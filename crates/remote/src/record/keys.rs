@@ -93,6 +93,11 @@ impl RunKeys {
         self.of("messages.jsonl")
     }
 
+    /// What whoever opened the run foresees of its tasks.
+    pub fn predictions(&self) -> String {
+        self.of("predictions.json")
+    }
+
     pub fn tasks(&self) -> String {
         self.of("tasks/")
     }

@@ -14,5 +14,5 @@ mod task;
 pub use format::{DocumentError, FORMAT, read, write};
 pub use keys::{Begin, End, Keys, RunKeys};
 pub use progress::{Foreseen, Progress, Workers};
-pub use run::{Arrival, Cancel, Counts, Number, Opener, RunDocument, RunOutcome};
+pub use run::{Arrival, Cancel, Counts, Number, Opener, Predictions, RunDocument, RunOutcome};
 pub use task::{Attempt, Claim, Output, Place, Standing, TaskDocument, TaskLine, Usage, state_of};

@@ -38,6 +38,13 @@ pub struct RunDocument {
     pub inputs: Map<String, Value>,
 }
 
+/// `predictions.json`: how long tasks will take, as whoever opened the run foresees it from earlier ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predictions {
+    /// In the order of the messages: mean and spread of the logarithm of milliseconds.
+    pub predictions: Vec<(f64, f64)>,
+}
+
 /// Who opened a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,13 +11,13 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use super::client::{Client, Wish};
-use super::endpoint::Service;
+use super::endpoint::{Endpoint, Service};
 use super::errors::{Kind, RequestError};
 use super::percent;
 use super::retry::{Next, Tries, Trouble};
 use super::transport::{Answer, Body};
 
-pub use self::bucket::{BucketState, Version, bucket, delete_versions, versions};
+pub use self::bucket::{BucketState, Version, bucket, delete_bucket, delete_versions, versions};
 pub use self::list::{Listing, Object, list, list_page};
 pub use self::multipart::put_file;
 pub use self::put::{Condition, put, put_part_of_file};
@@ -48,14 +48,7 @@ pub(super) struct Place {
 
 /// A bucket in the host's name, or in the path: where the endpoint is somebody's own, or its name has dots (which TLS does not like).
 pub(super) fn place(client: &Client, operation: &'static str, bucket: &str, key: &str) -> Result<Place, RequestError> {
-    let endpoint = client.endpoint(Service::S3).map_err(|error| RequestError {
-        kind: Kind::Invalid,
-        operation,
-        code: String::new(),
-        message: error.to_string(),
-        request_id: String::new(),
-        tries: 0,
-    })?;
+    let endpoint = endpoint(client, operation)?;
     let key = percent::encode_path(key);
     Ok(match endpoint.is_given || bucket.contains('.') {
         true if key.is_empty() => Place {
@@ -70,6 +63,17 @@ pub(super) fn place(client: &Client, operation: &'static str, bucket: &str, key:
             host_prefix: format!("{bucket}."),
             path: format!("/{key}"),
         },
+    })
+}
+
+fn endpoint(client: &Client, operation: &'static str) -> Result<Endpoint, RequestError> {
+    client.endpoint(Service::S3).map_err(|error| RequestError {
+        kind: Kind::Invalid,
+        operation,
+        code: String::new(),
+        message: error.to_string(),
+        request_id: String::new(),
+        tries: 0,
     })
 }
 
@@ -91,6 +95,19 @@ impl Head {
             size: answer.header("content-length").parse().unwrap_or_default(),
         }
     }
+}
+
+/// Where an object lies, as CloudFormation wants to be told.
+///
+/// # Errors
+/// When the environment's address of S3 is none.
+pub fn url(client: &Client, bucket: &str, key: &str) -> Result<String, RequestError> {
+    let place = place(client, "s3:GetObject", bucket, key)?;
+    let endpoint = endpoint(client, "s3:GetObject")?;
+    Ok(format!(
+        "{}://{}{}{}{}",
+        endpoint.scheme, place.host_prefix, endpoint.host, endpoint.path, place.path
+    ))
 }
 
 /// An object as a whole; for those that fit into memory.

@@ -210,6 +210,12 @@ impl Answer {
         value.and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// All headers that are texts.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.inner.headers().iter();
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
     /// The body as it arrives.
     pub fn into_reader(self) -> impl Read {
         self.inner.into_body().into_with_config().limit(u64::MAX).reader()

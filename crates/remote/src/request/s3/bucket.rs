@@ -115,6 +115,16 @@ pub fn delete_versions(client: &Client, bucket: &str, versions: &[Version]) -> R
     Ok(())
 }
 
+/// Removes a bucket, which is to be empty.
+///
+/// # Errors
+/// `NotFound` where it is gone already.
+pub fn delete_bucket(client: &Client, bucket: &str) -> Result<(), RequestError> {
+    const OPERATION: &str = "s3:DeleteBucket";
+    let place = place(client, OPERATION, bucket, "")?;
+    client.send(&place.wish(OPERATION, "DELETE")).map(drop)
+}
+
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,0 +1,180 @@
+//! Runs: opened, watched, cancelled, fetched. What their workers would write is written by the test.
+
+use std::io::Write as _;
+
+use kingtide_core::id::RunId;
+use kingtide_remote::record::{self, Cancel, Keys, Predictions, RunDocument};
+use kingtide_remote::request::Client;
+use kingtide_remote::request::credentials::Container;
+use kingtide_remote::request::s3::{self, Condition};
+use kingtide_remote::request::transport::{Surroundings, Transport};
+use kingtide_remote::wire::{Ask, Event, FailureKind, Fetch, Start};
+use serde_json::json;
+
+use crate::conversation::Conversation;
+use crate::emulator::{Emulator, Kind};
+use crate::stacks::{example, made, stack};
+
+/// As a container of the emulator asks.
+fn client(url: &str) -> Client {
+    let url = url.to_owned();
+    let env = move |name: &str| match name {
+        "AWS_ENDPOINT_URL" => Some(url.clone()),
+        "AWS_ACCESS_KEY_ID" => Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some("secret".to_owned()),
+        _ => None,
+    };
+    let transport = Transport::new(Surroundings::Container);
+    let source = Container::new(transport.clone(), env.clone());
+    Client::new(transport, Box::new(source), "eu-west-1", env)
+}
+
+fn started(events: &[Event]) -> (i64, String) {
+    match events {
+        [Event::Started(started)] => (started.run, started.execution.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_run_is_opened_watched_and_fetched() {
+    let Some(emulator) = Emulator::start(Kind::Ministack) else {
+        return;
+    };
+    let mut aws = Conversation::with(&emulator.url, "flights");
+    let made = made(&example("flight-delays"));
+    let deployed = aws.ask(Ask::Deploy(made.deploy()));
+    let bucket = stack(&deployed).outputs["Bucket"].clone();
+    let client = client(&emulator.url);
+
+    // Two are opened: each has its number, its documents and its execution.
+    let mut messages = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(messages, "{{\"dest\":\"ATL\"}}\n{{\"dest\":\"BOS\"}}").expect("written");
+    let start = Ask::Start(Start {
+        job: "retrain".to_owned(),
+        messages: messages.path().display().to_string(),
+        count: 2,
+        deadline: Some(1_800_000_000_000),
+        workers: Some(2),
+        max_cost: None,
+        predictions: vec![(13.0, 0.4), (14.0, 0.4)],
+        by: "anna".to_owned(),
+    });
+    let (first, execution) = started(&aws.ask(start.clone()));
+    let (second, _) = started(&aws.ask(start));
+    assert_eq!((first, second), (1, 2));
+    assert!(execution.ends_with(":retrain-1"), "{execution}");
+    let keys = Keys::new("flights").run(RunId(2));
+    let body = |key: &str| s3::get(&client, &bucket, key).expect("an object").body;
+    let document: RunDocument = record::read("run.json", &body(&keys.document())).expect("a document");
+    assert_eq!(
+        (document.total, document.deadline_ms, document.workers),
+        (2, Some(1_800_000_000_000), Some(2))
+    );
+    assert_eq!(document.inputs.get("who"), Some(&json!("anna")));
+    let predictions: Predictions = record::read("p", &body(&keys.predictions())).expect("a document");
+    assert_eq!(predictions.predictions[1], (14.0, 0.4));
+
+    // It is cancelled once, by whoever was first.
+    let cancel = |run, by: &str| Ask::Cancel { run, by: by.to_owned() };
+    aws.ask(cancel(2, "anna"));
+    aws.ask(cancel(2, "ben"));
+    let word: Cancel = record::read("cancel", &body(&keys.cancel())).expect("a document");
+    assert_eq!(word.by, "anna");
+    let none = aws.try_ask(cancel(7, "anna")).expect_err("no such run");
+    assert_eq!(
+        (none.kind, none.message.as_str()),
+        (FailureKind::NotFound, "the stack `flights` has no run 7")
+    );
+
+    // What a dispatcher and a worker would write.
+    let put = |key: &str, body: &str| {
+        s3::put(&client, &bucket, key, body.as_bytes(), Condition::Always).expect("written");
+    };
+    let ended = json!({
+        "format": 1, "seq": 1, "state": "succeeded", "message": { "dest": "ATL" }, "attempts": [{
+            "number": 1, "claimed_ms": 1, "started_ms": 2, "ended_ms": 3, "outcome": "succeeded", "log": 40, "result": true,
+            "output": { "files": 2, "bytes": 7 },
+        }],
+    });
+    put(&keys.lines(), &format!("{ended}\n"));
+    let attempt = RunId(2).task(1).attempt(1);
+    put(&keys.result(attempt), "{\"rmse\":0.5}");
+    put(&format!("{}model.bin", keys.output(attempt)), "model");
+    put(&format!("{}deep/er/a.txt", keys.output(attempt)), "hi");
+    put(&keys.log(attempt), "1970-01-01T00:00:00.002Z trained\n");
+    put(&keys.progress(), "{\"format\":1,\"at_ms\":3}");
+    put(&keys.outcome(), "{\"format\":1,\"state\":\"succeeded\"}");
+
+    let seen = aws.ask(Ask::Watch { run: 2 });
+    assert!(
+        matches!(&seen[..], [Event::Progress { .. }, Event::Outcome { document }] if document["state"] == "succeeded"),
+        "{seen:?}"
+    );
+    let log = aws.ask(Ask::Log {
+        run: 2,
+        seq: 1,
+        attempt: 1,
+        follow: true,
+    });
+    assert!(
+        matches!(&log[..], [Event::Line { at_ms: 2, text }] if text == "trained"),
+        "{log:?}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let fetched = aws.ask(Ask::Fetch(Fetch {
+        newest: 20,
+        results: true,
+        outputs: Some(folder.path().display().to_string()),
+        ..Fetch::default()
+    }));
+    let keys: Vec<&str> = fetched
+        .iter()
+        .map(|event| match event {
+            Event::Document(document) => document.key.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    insta::assert_snapshot!(keys.join("\n"));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("2/1").join(name)).expect("fetched");
+    assert_eq!(
+        (read("model.bin"), read("deep/er/a.txt")),
+        ("model".to_owned(), "hi".to_owned())
+    );
+
+    // Nothing of what is known is told again.
+    let nothing = aws.ask(Ask::Fetch(Fetch {
+        newest: 20,
+        known: vec![1, 2],
+        ..Fetch::default()
+    }));
+    assert_eq!(nothing, []);
+}
+
+#[test]
+fn messages_of_others_reach_the_jobs_queue() {
+    let Some(emulator) = Emulator::start(Kind::Ministack) else {
+        return;
+    };
+    let mut aws = Conversation::with(&emulator.url, "flights");
+    let made = made(&example("flight-delays"));
+    aws.ask(Ask::Deploy(made.deploy()));
+    let messages = (0..23).map(|number| json!({ "dest": number })).collect();
+    let sent = aws.ask(Ask::Send {
+        job: "retrain".to_owned(),
+        messages,
+    });
+    assert_eq!(sent, [Event::Sent { messages: 23 }]);
+    let contents = aws.ask(Ask::Contents);
+    let Some(Event::Contents(contents)) = contents.first() else {
+        panic!("{contents:?}");
+    };
+    assert_eq!(contents.messages.values().sum::<u64>(), 23, "{contents:?}");
+    let other = Ask::Send {
+        job: "other".to_owned(),
+        messages: vec![json!({})],
+    };
+    let none = aws.try_ask(other).expect_err("no such job");
+    assert_eq!(none.kind, FailureKind::NotFound, "{none:?}");
+}
