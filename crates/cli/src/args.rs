@@ -1,6 +1,7 @@
-//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them. `args/up.rs` and `args/queue.rs` are what
-//! can be typed of those.
+//! What can be typed. The texts here are the manual: `docs/cli.md` is printed from them. `args/up.rs`, `args/queue.rs` and `args/aws.rs` are
+//! what can be typed of those.
 
+mod aws;
 mod queue;
 mod up;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+pub(crate) use self::aws::{Aws, AwsVerb, Cost, Destroy, Diff, On, Prices, PricesVerb, Verify, Where};
 pub(crate) use self::queue::{Cargo, Create, Env, Peek, Purge, Queue, QueueVerb, Redrive, Rm, Send, SendBody, Url};
 pub(crate) use self::up::{SECRET_VARIABLE, Up};
 use crate::due::Due;
@@ -79,6 +81,11 @@ pub(crate) enum Verb {
     Doctor(Doctor),
     Clean(Clean),
     Synth(Synth),
+    Diff(Diff),
+    Destroy(Destroy),
+    Prices(Prices),
+    Cost(Cost),
+    Aws(Aws),
     /// Print the JSON Schema of `kingtide.toml`, for editors
     Schema,
     Completions(Completions),
@@ -139,6 +146,8 @@ pub(crate) struct Run {
     /// Say what would run, and start nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Foresee a run: workers, when it is done, the chance of its deadline, what it costs, and what would help
@@ -168,6 +177,8 @@ pub(crate) struct Plan {
     /// Only rows with this parameter; again for another parameter, or another value of the same
     #[arg(long, value_name = "K=V")]
     pub(crate) only: Vec<Pair>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Run again what failed, was rejected or cancelled
@@ -179,6 +190,8 @@ pub(crate) struct Retry {
     /// Run at most this many tasks at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: Option<u32>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Show how a run stands
@@ -190,6 +203,8 @@ pub(crate) struct Status {
     /// Keep showing it until the run ends
     #[arg(long, short)]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Print the log of a task: the one of these parameters, else the latest that failed or runs
@@ -207,6 +222,8 @@ pub(crate) struct Logs {
     /// Which attempt; the latest by default
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Say why a run or a task is where it is: waiting, retried, slow, rejected, lost
@@ -218,6 +235,8 @@ pub(crate) struct Explain {
     /// The parameters of the task, as many as it takes to tell it from the others
     #[arg(value_name = "K=V|SEQ")]
     pub(crate) task: Vec<Target>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// End a run: what runs is ended, what waits is not started
@@ -226,6 +245,8 @@ pub(crate) struct Cancel {
     /// `last`, `retrain-12`, `12`, or a job's name for its last run
     #[arg(value_name = "RUN", default_value = "last")]
     pub(crate) run: RunName,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Print the results as one table: parameters, state, seconds, memory, and what the programs wrote
@@ -237,6 +258,8 @@ pub(crate) struct Results {
     /// `table` on a terminal and `csv` elsewhere by default
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -252,6 +275,8 @@ pub(crate) struct Outputs {
     /// `last`, `retrain-12`, `12`, or a job's name for its last run
     #[arg(value_name = "RUN", default_value = "last")]
     pub(crate) run: RunName,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// List the runs of the project, the newest first; of one job also what its tasks took over the weeks, what got slower, and how well runs were foreseen
@@ -261,11 +286,16 @@ pub(crate) struct History {
     /// How many
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// Look at this machine: what tasks may use, how memory is limited, what is missing
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
 
 /// Remove logs, outputs and rows of old runs, and Python environments nobody used; never of an unfinished run
 #[derive(Debug, Args)]

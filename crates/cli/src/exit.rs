@@ -118,6 +118,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong, without its causes.
+    pub(crate) fn words(&self) -> &str {
+        &self.message
+    }
+
     fn text(&self, style: Style) -> String {
         let mut text = format!("{} {}", style.red("error:"), self.message);
         let mut cause = self.source.as_ref().map(|source| source.as_ref() as &dyn Error);

@@ -10,6 +10,7 @@ mod due;
 mod exit;
 mod output;
 mod project;
+mod remote;
 mod select;
 mod settings;
 

@@ -25,6 +25,8 @@ use crate::settings::Settings;
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) file: PathBuf,
+    /// What was fetched of this stack is meant, and not what is here.
+    pub(crate) stack: Option<String>,
 }
 
 impl Place {
@@ -52,7 +54,11 @@ impl Place {
                 .help("`--project` takes a folder that has a `kingtide.toml`, or such a file"));
         }
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Place { folder, file })
+        Ok(Place {
+            folder,
+            file,
+            stack: None,
+        })
     }
 
     fn upwards(from: &Path) -> Option<Place> {
@@ -60,18 +66,22 @@ impl Place {
             .map(|folder| Place {
                 folder: folder.to_owned(),
                 file: folder.join(FILE),
+                stack: None,
             })
             .find(|place| place.file.is_file())
     }
 
     /// Where things lie in it.
     pub(crate) fn layout(&self) -> Layout {
-        Layout::new(&self.folder)
+        match &self.stack {
+            Some(stack) => Layout::fetched(&self.folder, stack),
+            None => Layout::new(&self.folder),
+        }
     }
 
     /// Its database, for reading.
     pub(crate) fn database(&self) -> Result<Database, Failure> {
-        Database::open(&self.folder).map_err(|error| {
+        Database::at(&self.layout().database()).map_err(|error| {
             let help = error.help();
             let failure = match error {
                 OpenError::Missing => Failure::usage(error.to_string()),
@@ -304,6 +314,7 @@ mod tests {
         let place = Place {
             folder: top.path().to_owned(),
             file: top.path().join(FILE),
+            stack: None,
         };
         assert_eq!(Place::upwards(&below), Some(place.clone()));
         assert_eq!(Place::named(top.path()).ok(), Some(place.clone()));

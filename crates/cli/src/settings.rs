@@ -8,7 +8,7 @@ use crate::args::{Color, Globals};
 use crate::output::style::Style;
 
 /// Every environment variable that the command line reads, with its meaning, as the documentation lists them.
-pub(crate) const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 7] = [
     ("KINGTIDE_PROJECT", "as `--project`"),
     ("KINGTIDE_COLOR", "as `--color`"),
     (
@@ -20,6 +20,14 @@ pub(crate) const VARIABLES: [(&str, &str); 5] = [
         "the secret of `up --access-key`; programs of jobs do not see it",
     ),
     ("TERM", "`dumb`: no colour and no live region"),
+    (
+        crate::remote::session::VARIABLE,
+        "the executable that asks AWS, in place of `kingtide-aws` beside this one or in PATH; AWS's own variables are its",
+    ),
+    (
+        "KINGTIDE_WORKER_BINARY",
+        "the binary that `deploy` puts beside each program, in place of `kingtide-worker` beside this one",
+    ),
 ];
 
 /// What was asked for, resolved.

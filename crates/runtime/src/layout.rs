@@ -26,6 +26,15 @@ impl Layout {
         }
     }
 
+    /// Of what was fetched of a stack: the same, below `.kingtide/aws/<stack>`.
+    pub fn fetched(project: &Path, stack: &str) -> Layout {
+        let own = Layout::new(project);
+        Layout {
+            root: own.root.join("aws").join(stack),
+            project: own.project,
+        }
+    }
+
     pub fn project(&self) -> &Path {
         &self.project
     }

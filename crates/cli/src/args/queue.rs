@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::Where;
 use crate::select::Pair;
 
 /// Send messages to a job: one of K=V, or each row of a file
@@ -25,6 +26,8 @@ pub(crate) struct Send {
     /// Worked off no earlier than after so long, at most `15m`
     #[arg(long, value_name = "DURATION", value_parser = parse_delay)]
     pub(crate) delay: Option<i64>,
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// What is sent.

@@ -2,6 +2,7 @@
 
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Project, Secret};
+use kingtide_remote::wire::Ask;
 use serde_json::json;
 
 use super::run::launch::{self, Launch};
@@ -9,9 +10,14 @@ use crate::args::Cancel;
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, json::line};
 use crate::project::{Checked, Needs, Place, job};
+use crate::remote::fetched::{self, Want};
+use crate::remote::site::{Site, whoami};
 use crate::settings::Settings;
 
 pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
+    if cancel.place.is_aws() {
+        return there(cancel, settings);
+    }
     let place = Place::find(settings)?;
     let (id, name, state, job_name) = {
         let database = place.database()?;
@@ -40,6 +46,26 @@ pub(crate) fn run(cancel: &Cancel, settings: &Settings) -> Outcome {
     };
     launch::cancel_here(&launch, id)?;
     ended(id, &name, &format!("{name} is cancelled"), settings)
+}
+
+/// Of a run on AWS: its dispatcher ends it with its next look.
+fn there(cancel: &Cancel, settings: &Settings) -> Outcome {
+    let place = fetched::place(&cancel.place, Some(&cancel.run), Want::Runs, settings)?;
+    let run = {
+        let database = place.database()?;
+        cancel.run.find(&database.snapshot()?)?
+    };
+    let name = run.name();
+    if run.state.is_over() {
+        return ended(run.id, &name, &format!("{name} has already {}", run.state), settings);
+    }
+    let site = Site::find(settings, cancel.place.env.as_deref())?;
+    let ask = Ask::Cancel {
+        run: run.id.0,
+        by: whoami(),
+    };
+    site.session()?.ask(ask, |_| Ok(()))?;
+    ended(run.id, &name, &format!("{name} is cancelled"), settings)
 }
 
 /// Nothing is started, so nothing is made ready for it: no environment, and no secret that is not there.

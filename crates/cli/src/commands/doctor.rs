@@ -1,5 +1,7 @@
 //! `doctor`: this machine and this project, as Kingtide sees them; what is missing, and what to do about it.
 
+mod remote;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use kingtide_runtime::machine::{Asked, Machine, facts};
 use kingtide_runtime::view::{self, Database, Lease};
 use serde_json::{Value, json};
 
+use crate::args::Doctor;
 use crate::exit::{Exit, Outcome};
 use crate::output::json::line;
 use crate::output::text::bytes;
@@ -88,7 +91,10 @@ impl Point {
     }
 }
 
-pub(crate) fn run(settings: &Settings) -> Outcome {
+pub(crate) fn run(doctor: &Doctor, settings: &Settings) -> Outcome {
+    if doctor.place.is_aws() {
+        return remote::run(doctor, settings);
+    }
     let place = Place::find(settings).ok();
     let mut points = of_machine(place.as_ref().map_or(Path::new("."), |place| &place.folder));
     points.extend(match &place {

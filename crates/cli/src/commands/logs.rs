@@ -18,6 +18,7 @@ use crate::output::style::Style;
 use crate::output::text::{STAMP, is_stamped, tame, task_label};
 use crate::output::{self, json};
 use crate::project::Place;
+use crate::remote::fetched::{self, Want};
 use crate::select;
 use crate::settings::Settings;
 
@@ -27,7 +28,7 @@ const LONGEST_LINE: usize = 1024 * 1024;
 const TICK: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
-    let place = Place::find(settings)?;
+    let place = fetched::place(&logs.place, Some(&logs.run), Want::Runs, settings)?;
     let database = place.database()?;
     let (run, task) = {
         let snapshot = database.snapshot()?;

@@ -1,10 +1,14 @@
 //! One module per verb. A command takes its arguments and the settings, and ends with an exit code.
 
+mod aws;
 mod cancel;
 mod check;
 mod clean;
 mod completions;
+mod cost;
 pub(crate) mod counter;
+mod destroy;
+mod diff;
 mod docs;
 mod doctor;
 mod env;
@@ -14,11 +18,12 @@ mod init;
 mod keeper;
 mod logs;
 mod outputs;
-mod plan;
+pub(crate) mod plan;
+mod prices;
 mod queue;
 mod results;
 mod retry;
-mod run;
+pub(crate) mod run;
 mod schema;
 mod send;
 mod status;
@@ -49,9 +54,14 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::Results(results) => results::run(&results, &settings),
         Verb::Outputs(outputs) => outputs::run(&outputs, &settings),
         Verb::History(history) => history::run(&history, &settings),
-        Verb::Doctor(_) => doctor::run(&settings),
+        Verb::Doctor(doctor) => doctor::run(&doctor, &settings),
         Verb::Clean(clean) => clean::run(&clean, &settings),
         Verb::Synth(synth) => synth::run(&synth, &settings),
+        Verb::Diff(diff) => diff::run(&diff, &settings),
+        Verb::Destroy(destroy) => destroy::run(&destroy, &settings),
+        Verb::Prices(prices) => prices::run(&prices, &settings),
+        Verb::Cost(cost) => cost::run(&cost, &settings),
+        Verb::Aws(aws) => aws::run(&aws, &settings),
         Verb::Schema => schema::run(),
         Verb::Completions(completions) => completions::run(&completions),
         Verb::Keeper(keeper) => keeper::run(&keeper),

@@ -9,13 +9,13 @@ use crate::args::Outputs;
 use crate::exit::{Exit, Outcome};
 use crate::output::text::{bytes, count, plural, tame};
 use crate::output::{self, json};
-use crate::project::Place;
+use crate::remote::fetched::{self, Want};
 use crate::settings::Settings;
 
 const PAGE: usize = 256;
 
 pub(crate) fn run(outputs: &Outputs, settings: &Settings) -> Outcome {
-    let place = Place::find(settings)?;
+    let place = fetched::place(&outputs.place, Some(&outputs.run), Want::Outputs, settings)?;
     let database = place.database()?;
     let snapshot = database.snapshot()?;
     let run = outputs.run.find(&snapshot)?;

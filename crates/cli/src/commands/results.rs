@@ -12,7 +12,7 @@ use crate::output;
 use crate::output::live::Size;
 use crate::output::table::Table;
 use crate::output::text::plural;
-use crate::project::Place;
+use crate::remote::fetched::{self, Want};
 use crate::settings::Settings;
 
 /// Lines that a terminal is given at most; files take all.
@@ -21,7 +21,7 @@ const MOST_ROWS: usize = 1000;
 const WIDE: usize = 400;
 
 pub(crate) fn run(results: &Results, settings: &Settings) -> Outcome {
-    let place = Place::find(settings)?;
+    let place = fetched::place(&results.place, Some(&results.run), Want::Results, settings)?;
     let database = place.database()?;
     let snapshot = database.snapshot()?;
     let run = results.run.find(&snapshot)?;

@@ -1,6 +1,7 @@
 //! `retry`: what failed, again, as a run of its own.
 
 use super::run::launch::{self, Launch};
+use super::run::remote;
 use crate::args::Retry;
 use crate::exit::Outcome;
 use crate::output::glimpse::withstand;
@@ -9,6 +10,9 @@ use crate::settings::Settings;
 
 pub(crate) fn run(retry: &Retry, settings: &Settings) -> Outcome {
     withstand();
+    if retry.place.is_aws() {
+        return remote::again(retry, settings);
+    }
     let place = Place::find(settings)?;
     let run = {
         let database = place.database()?;

@@ -1,6 +1,8 @@
-//! `status`: how a run stands, once or until it ends. `status/memory.rs` asks what its tasks occupy.
+//! `status`: how a run stands, once or until it ends. `status/memory.rs` asks what its tasks occupy, `status/remote.rs` is of a
+//! run on AWS.
 
 mod memory;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -39,6 +41,9 @@ const MOST_RUNNING: usize = 8;
 pub(crate) fn run(status: &Status, settings: &Settings) -> Outcome {
     if status.watch {
         withstand();
+    }
+    if status.place.is_aws() {
+        return remote::run(status, settings);
     }
     let place = Place::find(settings)?;
     let database = place.database()?;
@@ -174,13 +179,14 @@ impl Standing {
         }
     }
 
-    fn render(&self, now: Timestamp, style: Style) -> String {
+    /// `elsewhere` are the last lines of a run that is not this machine's.
+    fn render_at(&self, now: Timestamp, style: Style, elsewhere: Option<String>) -> String {
         let counts = &self.run.counts;
         let queue = &self.queue;
         let mut lines = vec![format!(
             "{} is {}: {} of {} done ({}), {}",
             style.bold(&self.run.name()),
-            if self.lease.is_some() {
+            if self.lease.is_some() || elsewhere.is_some() {
                 style.green("running")
             } else {
                 style.yellow("unfinished")
@@ -222,18 +228,23 @@ impl Standing {
                 task_label(&task.message.label(), task.id.seq, 80)
             ));
         }
-        match &self.lease {
-            Some(lease) => {
+        match (&self.lease, elsewhere) {
+            (_, Some(elsewhere)) => lines.push(elsewhere),
+            (Some(lease), None) => {
                 let renewed = ago(now.since(lease.renewed_at));
                 lines.push(style.dim(&format!("  by process {}, heard of {renewed}", lease.pid)));
             }
-            None => {
+            (None, None) => {
                 lines.push("  nobody is running it; what was running may go on under its keeper".to_owned());
                 let command = format!("kingtide run {} --resume", self.run.job);
                 lines.push(format!("{} {}", style.cyan("next:"), style.bold(&command)));
             }
         }
         lines.join("\n")
+    }
+
+    fn render(&self, now: Timestamp, style: Style) -> String {
+        self.render_at(now, style, None)
     }
 
     fn json(&self) -> Value {

@@ -32,9 +32,6 @@ pub(crate) fn run(synth: &Synth, settings: &Settings) -> Outcome {
     out.write_all(template.as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()?;
-    if !settings.quiet {
-        output::say("the template is for reading: this version has no worker for it to start yet");
-    }
     Ok(Exit::Done)
 }
 

@@ -35,14 +35,46 @@ pub(super) async fn ensure(
     say: &mut dyn FnMut(String),
 ) -> Result<Image, DockerError> {
     let folder = project.join(&build.context);
-    let unreadable = |error: io::Error| DockerError::Context {
-        folder: folder.clone(),
+    let tree = Tree::of(&folder, &build.dockerfile).map_err(|error| unreadable(&folder, &error))?;
+    ensure_tree(engine, name, build, (&folder, tree), None, say).await
+}
+
+/// The image of a folder for which a Dockerfile was made; for another platform than this machine's where one is named.
+pub(super) async fn ensure_made(
+    engine: &Engine,
+    name: &str,
+    dockerfile: &str,
+    build: &Build,
+    folder: &Path,
+    platform: Option<&str>,
+    say: &mut dyn FnMut(String),
+) -> Result<Image, DockerError> {
+    let tree = Tree::around(folder, (&build.dockerfile, dockerfile)).map_err(|error| unreadable(folder, &error))?;
+    ensure_tree(engine, name, build, (folder, tree), platform, say).await
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> DockerError {
+    DockerError::Context {
+        folder: folder.to_owned(),
         why: error.to_string(),
-    };
-    let tree = Tree::of(&folder, &build.dockerfile).map_err(unreadable)?;
-    let hash = tree.hash(build).map_err(unreadable)?;
+    }
+}
+
+async fn ensure_tree(
+    engine: &Engine,
+    name: &str,
+    build: &Build,
+    (folder, tree): (&Path, Tree),
+    platform: Option<&str>,
+    say: &mut dyn FnMut(String),
+) -> Result<Image, DockerError> {
+    let hash = tree.hash(build).map_err(|error| unreadable(folder, &error))?;
     let repository = repository(name);
-    let reference = format!("{repository}:{}", tag(&hash));
+    // Of another platform it is another image.
+    let suffix = platform.map_or_else(String::new, |platform| {
+        format!("-{}", platform.rsplit('/').next().unwrap_or(platform))
+    });
+    let reference = format!("{repository}:{}{suffix}", tag(&hash));
     if let Some(image) = look_up(engine, &reference).await? {
         return Ok(image);
     }
@@ -55,6 +87,7 @@ pub(super) async fn ensure(
         buildargs: Some(build.args.clone().into_iter().collect()),
         target: build.target.clone().unwrap_or_default(),
         labels: Some(HashMap::from([(HASH_LABEL.to_owned(), hash.clone())])),
+        platform: platform.unwrap_or_default().to_owned(),
         ..BuildImageOptions::default()
     };
     let mut last = Vec::new();
@@ -62,7 +95,7 @@ pub(super) async fn ensure(
         let mut lines = last[last.len().saturating_sub(TAIL_LINES)..].to_vec();
         lines.push(why);
         DockerError::Build {
-            folder: folder.clone(),
+            folder: folder.to_owned(),
             tail: lines.join("\n"),
         }
     };
@@ -84,7 +117,7 @@ pub(super) async fn ensure(
                     say(line.clone());
                     last.push(line);
                 };
-                buildkit::build(engine, &reference, (HASH_LABEL, &hash), build, &folder, &mut hear)
+                buildkit::build(engine, &reference, (HASH_LABEL, &hash), build, folder, &mut hear)
                     .map_err(|why| failed(&last, why))?;
                 break;
             }

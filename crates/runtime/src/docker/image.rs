@@ -79,20 +79,23 @@ pub(super) async fn ensure(
     say: &mut dyn FnMut(String),
 ) -> Result<Image, DockerError> {
     let image = match source {
-        ImageSource::Named(reference) => match look_up(engine, reference).await? {
-            Some(image) => image,
-            None => {
-                pull(engine, reference, say).await?;
-                look_up(engine, reference).await?.ok_or_else(|| DockerError::NoImage {
-                    image: reference.clone(),
-                    why: "it was pulled, and is gone again".to_owned(),
-                })?
-            }
-        },
+        ImageSource::Named(reference) => here(engine, reference, say).await?,
         ImageSource::Built(source) => build::ensure(engine, name, source, project, say).await?,
     };
     fit(engine, &image)?;
     Ok(image)
+}
+
+/// An image by its name, pulled where it is not here; whatever machine it is for.
+pub(super) async fn here(engine: &Engine, reference: &str, say: &mut dyn FnMut(String)) -> Result<Image, DockerError> {
+    if let Some(image) = look_up(engine, reference).await? {
+        return Ok(image);
+    }
+    pull(engine, reference, say).await?;
+    look_up(engine, reference).await?.ok_or_else(|| DockerError::NoImage {
+        image: reference.to_owned(),
+        why: "it was pulled, and is gone again".to_owned(),
+    })
 }
 
 /// Whether it is here or could be pulled; says nothing and pulls nothing.

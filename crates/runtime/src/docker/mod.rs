@@ -5,7 +5,7 @@
 //! `socket` finds the engine and `engine` speaks with it; `image` and `build` (with `buildkit`, `tree`, `ignore` and `credentials`) make images ready;
 //! `body` says what a container is, `container` is one from its creation to its end (`end`), with `logs`, `sample`, `oom`, `work` (its folder)
 //! and `ownership`; `adopt` finds what an earlier runtime left, `link` watches the connection and fences. Labels and names are in
-//! `labels`; `probe` only looks.
+//! `labels`; `probe` only looks; `workshop` makes images for machines elsewhere.
 
 mod adopt;
 mod body;
@@ -28,6 +28,7 @@ mod sample;
 mod socket;
 mod tree;
 mod work;
+mod workshop;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,6 +46,7 @@ pub use body::{ContainerStart, Mount};
 pub use error::DockerError;
 pub use image::Image;
 pub use probe::{Found, look_around, probe};
+pub use workshop::{Login, Workshop};
 
 use engine::Engine;
 use labels::Labels;

@@ -67,7 +67,7 @@ pub fn look_around(images: &BTreeSet<String>) -> (Option<Finding>, BTreeMap<Stri
     }
 }
 
-fn runtime() -> Result<Runtime, DockerError> {
+pub(super) fn runtime() -> Result<Runtime, DockerError> {
     let built = Builder::new_current_thread().enable_all().build();
     built.map_err(|source| DockerError::Files {
         what: "prepare to ask the container engine".to_owned(),

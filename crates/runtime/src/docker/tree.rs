@@ -25,7 +25,12 @@ pub(super) struct Tree {
     folder: PathBuf,
     /// By path.
     entries: Vec<Entry>,
+    /// A file that is not in the folder: its path, and what it says.
+    extra: Option<(String, Vec<u8>)>,
 }
+
+/// Where a folder says nothing of what is no part of an image that is made for it: histories, environments, caches, and what holds secrets.
+const USUALLY_IGNORED: &str = ".git\n.hg\n.venv\nvenv\n**/__pycache__\n**/*.pyc\n.env\n.env.*\n.aws\n.ssh\n";
 
 #[derive(Debug)]
 struct Entry {
@@ -47,11 +52,28 @@ impl Tree {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ignore::default(),
             Err(error) => return Err(error),
         };
+        Tree::look(folder, &ignore, dockerfile.trim_start_matches("./"))
+    }
+
+    /// A folder for which a Dockerfile was made, with that at a path where it has none of its own.
+    pub(super) fn around(folder: &Path, dockerfile: (&str, &str)) -> io::Result<Tree> {
+        let ignore = match std::fs::read_to_string(folder.join(IGNORE_FILE)) {
+            Ok(text) => Ignore::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ignore::parse(USUALLY_IGNORED),
+            Err(error) => return Err(error),
+        };
+        let mut tree = Tree::look(folder, &ignore, dockerfile.0)?;
+        tree.extra = Some((dockerfile.0.to_owned(), dockerfile.1.as_bytes().to_vec()));
+        Ok(tree)
+    }
+
+    fn look(folder: &Path, ignore: &Ignore, dockerfile: &str) -> io::Result<Tree> {
         let mut tree = Tree {
             folder: folder.to_owned(),
             entries: Vec::new(),
+            extra: None,
         };
-        tree.walk("", &ignore, dockerfile.trim_start_matches("./"))?;
+        tree.walk("", ignore, dockerfile)?;
         tree.entries.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(tree)
     }
@@ -106,6 +128,10 @@ impl Tree {
             text(name);
             text(value);
         }
+        if let Some((path, contents)) = &self.extra {
+            text(path);
+            text(&String::from_utf8_lossy(contents));
+        }
         for entry in &self.entries {
             let metadata = &entry.metadata;
             hash.update(b"\0");
@@ -154,6 +180,12 @@ impl Tree {
                 header.set_size(metadata.len());
                 archive.append_data(&mut header, &entry.path, file.take(metadata.len()))?;
             }
+        }
+        if let Some((path, contents)) = &self.extra {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(contents.len() as u64);
+            archive.append_data(&mut header, path, &contents[..])?;
         }
         archive.into_inner()?.flush()
     }
@@ -240,6 +272,30 @@ mod tests {
         is_new(hash(&build()));
         std::fs::rename(folder.join("src"), folder.join("code")).expect("renamed");
         is_new(hash(&build()));
+    }
+
+    #[test]
+    fn around_a_folder_goes_a_dockerfile_that_it_does_not_have_and_no_secret() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path();
+        for file in ["train.py", ".env", ".git/HEAD", "lib/__pycache__/a.pyc"] {
+            write(folder, file, "x");
+        }
+        let made = |text: &str| Tree::around(folder, ("Dockerfile.kingtide", text)).expect("readable");
+        let tree = made("FROM a\n");
+        let sent: Vec<&str> = tree.entries.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(sent, ["lib", "train.py"]);
+        let hash = |tree: &Tree| tree.hash(&build()).expect("readable");
+        assert_ne!(hash(&tree), hash(&made("FROM b\n")));
+        let mut archive = Vec::new();
+        tree.write(&mut archive).expect("memory");
+        let mut archive = tar::Archive::new(&archive[..]);
+        let paths: Vec<String> = archive
+            .entries()
+            .expect("an archive")
+            .map(|entry| entry.expect("whole").path().expect("named").display().to_string())
+            .collect();
+        assert_eq!(paths, ["lib/", "train.py", "Dockerfile.kingtide"]);
     }
 
     #[test]

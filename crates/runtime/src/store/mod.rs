@@ -1,9 +1,11 @@
 //! The store: one SQLite file, one writer. What is committed survives a power loss (`flush.rs`), but for what may be lost.
 //!
 //! `lease.rs` says who may write, `changes.rs` writes what the engine decided, `queue.rs` answers what it asks,
-//! `runs.rs` makes and opens runs, `lore.rs` learns from them, `intake.rs` adds what others send (`crate::queue`). Readers (`view/`) open the file on their own and never block the writer.
+//! `runs.rs` makes and opens runs, `lore.rs` learns from them, `intake.rs` adds what others send (`crate::queue`), `fetched.rs` what was fetched of runs
+//! elsewhere. Readers (`view/`) open the file on their own and never block the writer.
 
 mod changes;
+mod fetched;
 mod flush;
 mod instances;
 pub(crate) mod intake;
@@ -22,6 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use changes::Batch;
+pub use fetched::{FetchedRun, FetchedTask};
 pub use lease::{Holder, LeaseError};
 pub use lore::Lore;
 pub use queue::Offer;

@@ -99,7 +99,12 @@ impl OpenError {
 impl Database {
     /// Opens the database of the project in `folder`. Creates nothing.
     pub fn open(folder: &Path) -> Result<Database, OpenError> {
-        Database::open_file(&Layout::new(folder).database())
+        Database::at(&Layout::new(folder).database())
+    }
+
+    /// Opens a database that lies elsewhere: that of fetched runs, for instance.
+    pub fn at(path: &Path) -> Result<Database, OpenError> {
+        Database::open_file(path)
     }
 
     fn open_file(path: &Path) -> Result<Database, OpenError> {

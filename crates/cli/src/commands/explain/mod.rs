@@ -8,17 +8,17 @@ use std::io::Write;
 use kingtide_runtime::view::Lease;
 use serde_json::json;
 
-use self::sentences::{OfRun, OfTask, Policy};
+use self::sentences::{OfRun, OfTask, Policy, Runner};
 use crate::args::Explain;
 use crate::exit::{Exit, Outcome};
 use crate::output::text::{now, tame, task_label};
 use crate::output::{self, json};
-use crate::project::Place;
+use crate::remote::fetched::{self, Want};
 use crate::select;
 use crate::settings::Settings;
 
 pub(crate) fn run(explain: &Explain, settings: &Settings) -> Outcome {
-    let place = Place::find(settings)?;
+    let place = fetched::place(&explain.place, Some(&explain.run), Want::Runs, settings)?;
     let database = place.database()?;
     let snapshot = database.snapshot()?;
     let run = explain.run.find(&snapshot)?;
@@ -28,7 +28,13 @@ pub(crate) fn run(explain: &Explain, settings: &Settings) -> Outcome {
         queue: snapshot.queue(run.id)?,
         totals: snapshot.totals(run.id)?,
         reasons: snapshot.reasons(run.id, 5)?,
-        runtime: snapshot.lease()?.filter(Lease::is_held).map(|lease| lease.pid),
+        runtime: match place.stack {
+            Some(_) => Runner::Aws,
+            None => snapshot
+                .lease()?
+                .filter(Lease::is_held)
+                .map_or(Runner::Nobody, |lease| Runner::Process(lease.pid)),
+        },
         policy: job.map(Policy::of),
         now: now(),
         run,

@@ -38,6 +38,15 @@ impl Policy {
     }
 }
 
+/// Who works on the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runner {
+    Process(u32),
+    Nobody,
+    /// Workers elsewhere.
+    Aws,
+}
+
 /// A run and what surrounds it.
 #[derive(Clone, Debug)]
 pub(super) struct OfRun {
@@ -46,8 +55,7 @@ pub(super) struct OfRun {
     pub(super) totals: Totals,
     /// Why tasks failed, the most frequent first.
     pub(super) reasons: Vec<Reason>,
-    /// The process that runs the project, if one lives.
-    pub(super) runtime: Option<u32>,
+    pub(super) runtime: Runner,
     pub(super) policy: Option<Policy>,
     pub(super) now: Timestamp,
 }
@@ -69,12 +77,17 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
     let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     match run.state {
         RunState::Open => said.push(match facts.runtime {
-            Some(pid) => format!(
+            Runner::Aws => format!(
+                "It runs on AWS; {} of {} done when that was asked last.",
+                count(counts.done()),
+                tasks(counts.total)
+            ),
+            Runner::Process(pid) => format!(
                 "It is being run by process {pid}; {} of {} done.",
                 count(counts.done()),
                 tasks(counts.total)
             ),
-            None => format!(
+            Runner::Nobody => format!(
                 "Nobody is running it: the process that did has ended with {} of {} done. \
                  `kingtide run {} --resume` goes on with it.",
                 count(counts.done()),
@@ -106,7 +119,7 @@ pub(super) fn of_run(facts: &OfRun) -> Vec<String> {
             most.unwrap_or_default()
         ));
     }
-    if run.state == RunState::Open && facts.runtime.is_some() {
+    if run.state == RunState::Open && matches!(facts.runtime, Runner::Process(_)) {
         waiting_of_run(facts, &mut said);
     }
     for reason in &facts.reasons {

@@ -15,11 +15,11 @@ use crate::output::style::Style;
 use crate::output::table::Table;
 use crate::output::text::{ago, count, duration, moment, now, tame};
 use crate::output::{self, json};
-use crate::project::Place;
+use crate::remote::fetched::{self, Want};
 use crate::settings::Settings;
 
 pub(crate) fn run(history: &History, settings: &Settings) -> Outcome {
-    let place = Place::find(settings)?;
+    let place = fetched::place(&history.place, None, Want::Runs, settings)?;
     let database = place.database()?;
     let snapshot = database.snapshot()?;
     let runs = snapshot.runs(history.job.as_deref(), history.limit)?;

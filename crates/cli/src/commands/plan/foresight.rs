@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kingtide_core::engine::packing::Capacity;
-use kingtide_core::plan::burst::Tariff;
+use kingtide_core::plan::burst::{Luck, Tariff};
 use kingtide_core::plan::configuration::Configuration;
-use kingtide_core::plan::lognormal::LogNormal;
+use kingtide_core::plan::lognormal::{Common, LogNormal};
 use kingtide_core::plan::model::Knowledge;
 use kingtide_core::plan::proposal::{Proposal, Question};
 use kingtide_core::project::{Job, Project};
@@ -15,7 +15,6 @@ use kingtide_runtime::view::{Database, OpenError};
 
 use super::super::run::dry_run::Room;
 use super::super::run::messages::{Messages, Wish};
-use crate::args::Plan;
 use crate::exit::{Failure, Outcome};
 use crate::project::{Place, capacity};
 use crate::select::Pair;
@@ -25,17 +24,50 @@ const SEED: u64 = 1;
 /// So many tasks are known by name; a plan of more names them by their numbers.
 const MOST_LABELS: usize = 100_000;
 
+/// Where a run would be, and on which terms.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// Workers that can be had.
+    pub(crate) slots: usize,
+    /// What sets that limit.
+    pub(crate) limit: &'static str,
+    /// From the trigger to the first attempt, where no run tells.
+    pub(crate) start: Duration,
+    /// Of a worker for an hour; `None`: it costs nothing, or nobody knows.
+    pub(crate) hourly: Option<f64>,
+    pub(crate) tariff: Tariff,
+    pub(crate) is_aws: bool,
+}
+
+impl Ground {
+    /// This machine, as it is or as it would be.
+    pub(super) fn here(project: &Project, job: &Job, what_if: &[Pair]) -> Outcome<Ground> {
+        let there = changed(capacity(project), what_if)?;
+        let (slots, limit) = Room(there).slots(job, None);
+        Ok(Ground {
+            slots: usize::try_from(slots).unwrap_or(usize::MAX).max(1),
+            limit,
+            start: Duration::ZERO,
+            hourly: project.local.cost.map(|cost| cost.hour(&job.resources)),
+            // This machine is there already.
+            tariff: Tariff::AS_USED,
+            is_aws: false,
+        })
+    }
+}
+
 /// What is foreseen, and by what.
-pub(super) struct Foresight {
+pub(crate) struct Foresight {
     pub(super) job: String,
-    pub(super) tasks: usize,
+    pub(crate) tasks: usize,
     pub(super) slots: usize,
     /// What sets that limit.
     pub(super) limit: &'static str,
-    pub(super) deadline: Option<Duration>,
-    pub(super) confidence: f64,
+    pub(super) is_aws: bool,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) confidence: f64,
     /// `None` where nothing is known.
-    pub(super) proposal: Option<Proposal>,
+    pub(crate) proposal: Option<Proposal>,
     /// Configurations that were seen; 0 without history.
     pub(super) configurations: usize,
     pub(super) is_hint: bool,
@@ -49,7 +81,9 @@ pub(super) struct Foresight {
     /// The most memory that one of twenty runs of a task exceeds, and which task's.
     pub(super) memory: Option<(u64, String)>,
     pub(super) reserved: Option<u64>,
-    known: Vec<LogNormal>,
+    /// What it costs when the run as a whole is a quick one, and a slow one: nine times of ten it is between them.
+    pub(crate) cost_range: Option<(f64, f64)>,
+    pub(crate) known: Vec<LogNormal>,
     labels: Vec<String>,
 }
 
@@ -62,14 +96,16 @@ pub(super) struct Named {
 }
 
 impl Foresight {
-    pub(super) fn of(
-        place: &Place,
-        project: &Project,
+    /// `places` are where runs may be known, the best first.
+    pub(crate) fn of(
+        places: &[&Place],
         job: &Job,
         wish: &Wish,
-        plan: &Plan,
+        ground: &Ground,
+        workers: Option<u32>,
         deadline: Option<Duration>,
     ) -> Outcome<Foresight> {
+        let place = places[0];
         let (mut told, mut labels) = (Vec::new(), Vec::new());
         Messages::hand_over(place, job, wish, |messages| {
             for message in messages {
@@ -84,27 +120,28 @@ impl Foresight {
             }
             Ok(Ok(()))
         })?;
-        let lore = lore(place, job, shape(&told))?;
-        let there = what_if(capacity(project), &plan.what_if)?;
-        let (slots, limit) = Room(there).slots(job, None);
+        let (lore, is_own) = lore(places, job, shape(&told))?;
         let common = lore.luck.common;
         let predicted: Vec<LogNormal> = told.iter().map(|of| lore.knowledge.predict(of)).collect();
         let is_known = !matches!(lore.knowledge, Knowledge::Nothing);
-        let proposal = is_known.then(|| {
-            Proposal::of(&Question {
-                tasks: &predicted,
-                luck: lore.luck,
-                start: lore.start.unwrap_or_default(),
-                deadline,
-                confidence: job.confidence,
-                slots: usize::try_from(slots).unwrap_or(usize::MAX).max(1),
-                workers: plan.workers.map(|workers| workers as usize),
-                hourly: project.local.cost.map(|cost| cost.hour(&job.resources)),
-                // This machine is there already.
-                tariff: Tariff::AS_USED,
-                seed: SEED,
-            })
-        });
+        let question = Question {
+            tasks: &predicted,
+            luck: lore.luck,
+            // Elsewhere runs begin otherwise.
+            start: lore.start.filter(|_| is_own).unwrap_or(ground.start),
+            deadline,
+            confidence: job.confidence,
+            slots: ground.slots,
+            workers: workers.map(|workers| workers as usize),
+            hourly: ground.hourly,
+            tariff: ground.tariff,
+            seed: SEED,
+        };
+        let proposal = is_known.then(|| Proposal::of(&question));
+        let cost_range = proposal
+            .as_ref()
+            .filter(|proposal| proposal.chosen.cost.is_some())
+            .and_then(|proposal| range(&question, proposal.chosen.workers));
         let model = lore.knowledge.model();
         let largest = lore.memory.model().and_then(|memory| {
             let peak = |of: &Configuration| {
@@ -120,8 +157,10 @@ impl Foresight {
         let mut foresight = Foresight {
             job: job.name.clone(),
             tasks: told.len(),
-            slots: usize::try_from(slots).unwrap_or(usize::MAX).max(1),
-            limit,
+            slots: ground.slots,
+            limit: ground.limit,
+            is_aws: ground.is_aws,
+            cost_range,
             deadline,
             confidence: job.confidence,
             proposal,
@@ -170,17 +209,52 @@ fn shape(told: &[Configuration]) -> i64 {
     most.map_or(0, |(shape, _)| shape)
 }
 
-fn lore(place: &Place, job: &Job, shape: i64) -> Outcome<Lore> {
-    let database = match Database::open(&place.folder) {
-        Ok(database) => database,
-        Err(OpenError::Missing) => return Ok(Lore::of_nothing(job)),
-        Err(_) => place.database()?,
+/// What the first place knows where anything ran; and whether that is the first that was asked.
+fn lore(places: &[&Place], job: &Job, shape: i64) -> Outcome<(Lore, bool)> {
+    for (number, place) in places.iter().enumerate() {
+        let database = match Database::at(&place.layout().database()) {
+            Ok(database) => database,
+            Err(OpenError::Missing) => continue,
+            Err(_) => place.database()?,
+        };
+        let lore = database.snapshot()?.lore(job, shape)?;
+        if lore.runs > 0 {
+            return Ok((lore, number == 0));
+        }
+    }
+    Ok((Lore::of_nothing(job), false))
+}
+
+/// The cost of a quick run and of a slow one: what all tasks have in common moves it most, and the rest evens out.
+fn range(question: &Question<'_>, workers: usize) -> Option<(f64, f64)> {
+    let cost = |deviations: f64| {
+        let shift = question.luck.common.sigma * deviations;
+        let tasks: Vec<LogNormal> = question
+            .tasks
+            .iter()
+            .map(|task| LogNormal {
+                mu: task.mu + shift,
+                ..*task
+            })
+            .collect();
+        let moved = Question {
+            tasks: &tasks,
+            luck: Luck {
+                common: Common::NOTHING,
+                ..question.luck
+            },
+            deadline: None,
+            workers: Some(workers),
+            ..*question
+        };
+        Proposal::of(&moved).chosen.cost
     };
-    Ok(database.snapshot()?.lore(job, shape)?)
+    // Nine of ten of a normal distribution.
+    cost(-1.645).zip(cost(1.645))
 }
 
 /// The machine as it would be.
-fn what_if(mut there: Capacity, changes: &[Pair]) -> Outcome<Capacity> {
+fn changed(mut there: Capacity, changes: &[Pair]) -> Outcome<Capacity> {
     for change in changes {
         let value = change.value.as_str();
         let bad = |what: &str| Failure::usage(format!("`--what-if {}={value}`: {what}", change.name));

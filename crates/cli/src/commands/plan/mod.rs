@@ -1,15 +1,17 @@
 //! `plan`: what a run would come to, before it runs. `plan/render.rs` says it to people, `plan/foresight.rs` finds it out.
 
-mod foresight;
+pub(crate) mod foresight;
 mod render;
 
 use std::io::Write;
+use std::time::Duration;
 
 use kingtide_core::plan::burst::Finish;
 use kingtide_core::plan::proposal::{Choice, Remedy};
+use kingtide_core::project::Job;
 use serde_json::{Value, json};
 
-use self::foresight::Foresight;
+use self::foresight::{Foresight, Ground};
 use super::run::{
     messages::{Messages, Wish},
     messages_of,
@@ -19,11 +21,18 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::text::now;
 use crate::output::{self, json};
 use crate::project::{Checked, Needs, Place, job};
+use crate::remote::site::Site;
+use crate::remote::{fetched, quote};
 use crate::settings::Settings;
 
 pub(crate) fn run(plan: &Plan, settings: &Settings) -> Outcome {
     let place = Place::find(settings)?;
-    let checked = Checked::read(&place, Needs::Job(&plan.job))?;
+    // What the job lacks here is no reason not to ask what it would be there.
+    let needs = match plan.place.is_aws() {
+        true => Needs::Nothing,
+        false => Needs::Job(&plan.job),
+    };
+    let checked = Checked::read(&place, needs)?;
     let (name, source) = (checked.name.clone(), checked.source.clone());
     let project = checked.usable(settings)?;
     let job = job(&project, &plan.job)?;
@@ -39,7 +48,14 @@ pub(crate) fn run(plan: &Plan, settings: &Settings) -> Outcome {
         Some(due) => Some(due.at(now)?),
         None => job.deadline.as_ref().map(|deadline| deadline.due(now)),
     };
-    let foresight = Foresight::of(&place, &project, job, &wish, plan, due.map(|at| at.since(now)))?;
+    let deadline = due.map(|at| at.since(now));
+    let foresight = match plan.place.is_aws() {
+        true => on_aws(plan, job, &wish, deadline, settings)?,
+        false => {
+            let ground = Ground::here(&project, job, &plan.what_if)?;
+            Foresight::of(&[&place], job, &wish, &ground, plan.workers, deadline)?
+        }
+    };
     let mut out = output::data();
     if settings.json {
         json::line(&mut out, &as_json(&foresight))?;
@@ -48,6 +64,29 @@ pub(crate) fn run(plan: &Plan, settings: &Settings) -> Outcome {
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// By what AWS gives and asks; where nobody can be asked, by what the file and the prices say.
+fn on_aws(plan: &Plan, job: &Job, wish: &Wish, deadline: Option<Duration>, settings: &Settings) -> Outcome<Foresight> {
+    if !plan.what_if.is_empty() {
+        return Err(
+            Failure::usage("`--what-if` is about this machine").help("on AWS a job's own `cpu` and `memory` count")
+        );
+    }
+    let site = Site::find(settings, plan.place.env.as_deref())?;
+    let premises = site.session().and_then(|mut session| quote::premises(&mut session));
+    let premises = match premises {
+        Ok(premises) => Some(premises),
+        Err(failure) => {
+            if !settings.quiet {
+                output::say(&format!("without quotas and addresses: {}", failure.words()));
+            }
+            None
+        }
+    };
+    let ground = quote::ground(&site, job, premises.as_ref(), settings)?;
+    let known = fetched::known(&site);
+    Foresight::of(&[&known, &site.place], job, wish, &ground, plan.workers, deadline)
 }
 
 /// Its shape is a promise.
@@ -80,6 +119,9 @@ fn as_json(foresight: &Foresight) -> Value {
         "remedies": proposal.remedies.iter().map(remedy).collect::<Vec<_>>(),
         "history": history(foresight),
     });
+    if let Some((low, high)) = foresight.cost_range {
+        value["cost_range"] = json!([rounded(low), rounded(high)]);
+    }
     if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
         value.extend(more);
     }

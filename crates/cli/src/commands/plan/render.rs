@@ -10,6 +10,7 @@ use super::foresight::Foresight;
 use crate::output::style::Style;
 use crate::output::table::Table;
 use crate::output::text::{self, bytes, count, cut, duration, moment, plural, tame};
+use crate::remote::tariff::dollars;
 
 /// Rows of the histogram, and columns of its longest bar.
 const ROWS: usize = 8;
@@ -73,7 +74,16 @@ fn render_proposal(text: &mut Text, of: &Foresight, proposal: &Proposal, now: Ti
         );
     }
     if let Some(cost) = chosen.cost {
-        text.line("cost", &money(cost));
+        let range = of.cost_range.map_or_else(String::new, |(low, high)| {
+            format!(" ({} to {})", dollars(low), dollars(high))
+        });
+        text.line(
+            "cost",
+            &match of.is_aws {
+                true => format!("about {}{range}, of the workers", dollars(cost)),
+                false => money(cost),
+            },
+        );
     }
     if let Some((peak, label)) = &of.memory {
         let enough = match of.reserved {
@@ -99,7 +109,10 @@ fn choices(of: &Foresight, proposal: &Proposal, style: Style) -> String {
     for choice in &proposal.alternatives {
         let is_chosen = choice.workers == proposal.chosen.workers;
         let remark = if choice.workers > of.slots {
-            format!("more than this machine has room for ({})", of.limit)
+            match of.is_aws {
+                true => format!("more than may run at once ({})", of.limit),
+                false => format!("more than this machine has room for ({})", of.limit),
+            }
         } else if is_chosen {
             "this plan".to_owned()
         } else {
@@ -190,8 +203,14 @@ fn advise(text: &mut Text, of: &Foresight, proposal: &Proposal) {
             ),
             Remedy::Workers(workers) => {
                 format!(
-                    "{workers} at once reach {wanted}; here there is room for {} ({})",
-                    of.slots, of.limit
+                    "{workers} at once reach {wanted}; {} {} ({})",
+                    if of.is_aws {
+                        "there may be"
+                    } else {
+                        "here there is room for"
+                    },
+                    of.slots,
+                    of.limit
                 )
             }
             Remedy::Faster { tasks, chance } => format!(

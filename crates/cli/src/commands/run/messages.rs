@@ -259,6 +259,7 @@ mod tests {
         let place = Place {
             folder: folder.path().to_owned(),
             file: folder.path().join("kingtide.toml"),
+            stack: None,
         };
         let job = Job {
             params: Some(Params::File("p.csv".to_owned())),

@@ -4,6 +4,7 @@ mod attached;
 pub(crate) mod dry_run;
 pub(crate) mod launch;
 pub(crate) mod messages;
+pub(crate) mod remote;
 pub(crate) mod watcher;
 
 use kingtide_core::project::{Job, Mode};
@@ -20,6 +21,9 @@ use crate::settings::Settings;
 
 pub(crate) fn run(run: &Run, settings: &Settings) -> Outcome {
     withstand();
+    if run.place.is_aws() {
+        return remote::run(run, settings);
+    }
     let place = Place::find(settings)?;
     let checked = Checked::read(&place, Needs::Job(&run.job))?;
     let (name, source) = (checked.name.clone(), checked.source.clone());

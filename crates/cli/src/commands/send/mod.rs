@@ -1,5 +1,7 @@
-//! `send`: messages to a job, checked as those of a `run` are, then sent as any SDK would. `spool.rs` keeps what standard input says.
+//! `send`: messages to a job, checked as those of a `run` are, then sent as any SDK would. `spool.rs` keeps what standard input says,
+//! `remote.rs` sends to a job on AWS.
 
+mod remote;
 mod spool;
 
 use kingtide_core::finding::Finding;
@@ -27,6 +29,9 @@ const BATCH_BYTES: usize = 1024 * 1024;
 const ROUND: usize = 100;
 
 pub(crate) fn run(send: &Send, settings: &Settings) -> Outcome {
+    if send.place.is_aws() {
+        return remote::send(send, settings);
+    }
     let counter = Counter::open(settings)?;
     let checked = Checked::read(&counter.place, Needs::Job(&send.job))?;
     let (name, source) = (checked.name.clone(), checked.source.clone());
@@ -67,7 +72,7 @@ pub(crate) fn run(send: &Send, settings: &Settings) -> Outcome {
     tell(&counter, &mail, job, is_live, settings)
 }
 
-fn wish(send: &Send) -> Outcome<Wish> {
+pub(super) fn wish(send: &Send) -> Outcome<Wish> {
     let pairs = send.what.iter().filter_map(|cargo| match cargo {
         Cargo::Pair(pair) => Some(pair.clone()),
         Cargo::File(_) | Cargo::Stdin => None,

@@ -6,7 +6,7 @@ use kingtide_core::engine::retry::MAX_LOSSES;
 use kingtide_core::project::OnCrash;
 use kingtide_runtime::view::{Attempt, Outcome, Task, TaskState};
 
-use super::{OfRun, OfTask, go, runs};
+use super::{OfRun, OfTask, Runner, go, runs};
 use crate::output::text::{ago, bytes, duration, plural};
 
 pub(in crate::commands::explain) fn of_task(facts: &OfRun, of: &OfTask) -> Vec<String> {
@@ -55,18 +55,18 @@ fn waiting(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
     let task = &of.task;
     let active = facts.queue.running + facts.queue.leased;
     match (facts.runtime, task.visible_at) {
-        (None, _) => said.push(format!(
+        (Runner::Nobody, _) => said.push(format!(
             "It waits because nobody is running {}; `kingtide run {} --resume` goes on with it.",
             facts.run.name(),
             facts.run.job
         )),
-        (Some(_), Some(at)) if at > facts.now => {
+        (Runner::Process(_) | Runner::Aws, Some(at)) if at > facts.now => {
             said.push(format!(
                 "It waits for the delay before its retry: {} to go.",
                 duration(at.since(facts.now))
             ));
         }
-        (Some(_), _) => {
+        (Runner::Process(_) | Runner::Aws, _) => {
             let order = match (of.ahead, &task.takes) {
                 (0, _) => "It is the next to start".to_owned(),
                 (ahead, None) => format!("It waits for its turn: {} before it", go(ahead)),
@@ -96,8 +96,12 @@ fn running(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
     let task = &of.task;
     let Some(started) = task.started_at else {
         said.push(match facts.runtime {
-            Some(_) => "It is about to start, or has been running for less than a moment.".to_owned(),
-            None => "It was about to start when its runtime ended; the next runtime finds out how it went.".to_owned(),
+            Runner::Process(_) | Runner::Aws => {
+                "It is about to start, or has been running for less than a moment.".to_owned()
+            }
+            Runner::Nobody => {
+                "It was about to start when its runtime ended; the next runtime finds out how it went.".to_owned()
+            }
         });
         return;
     };
@@ -108,8 +112,8 @@ fn running(facts: &OfRun, of: &OfTask, said: &mut Vec<String>) {
         String::new()
     };
     said.push(match facts.runtime {
-        Some(_) => format!("It has been running for {}{attempt}.", duration(age)),
-        None => format!(
+        Runner::Process(_) | Runner::Aws => format!("It has been running for {}{attempt}.", duration(age)),
+        Runner::Nobody => format!(
             "It was started {}{attempt}, and its runtime has ended since; its keeper lets it run on and keeps its result.",
             ago(age)
         ),

@@ -36,7 +36,7 @@ fn of(state: RunState) -> OfRun {
             tasks: 3,
             seq: 37,
         }],
-        runtime: Some(4242),
+        runtime: Runner::Process(4242),
         policy: Some(Policy {
             retries: 2,
             timeout: Some(Duration::from_secs(3600)),
@@ -81,7 +81,7 @@ fn runs_in_every_state() {
     for state in RunState::ALL {
         for runtime in [Some(4242), None] {
             let mut facts = of(*state);
-            facts.runtime = runtime;
+            facts.runtime = runtime.map_or(Runner::Nobody, Runner::Process);
             facts.run.reason = (!matches!(state, RunState::Open)).then(|| "a reason".to_owned());
             text.push_str(&format!("{state}, runtime {runtime:?}\n"));
             of_run(&facts)
@@ -105,7 +105,7 @@ fn a_run_without_its_file() {
 fn tasks_that_wait() {
     let facts = of(RunState::Open);
     let abandoned = OfRun {
-        runtime: None,
+        runtime: Runner::Nobody,
         ..of(RunState::Open)
     };
     let idle = OfRun {
@@ -156,7 +156,7 @@ fn about(milliseconds: u64) -> LogNormal {
 fn tasks_that_run() {
     let facts = of(RunState::Open);
     let abandoned = OfRun {
-        runtime: None,
+        runtime: Runner::Nobody,
         ..of(RunState::Open)
     };
     let slow = |task: &mut Task| {
