@@ -108,6 +108,15 @@ fn unseen(name: &str, what: &str, error: &RequestError) -> Event {
 }
 
 fn permissions(client: &Client, identity: &sts::Identity) -> Event {
+    if identity.arn.ends_with(":root") {
+        let text = "the account's root user may do everything: nobody should deploy as it";
+        return check(
+            "permission",
+            Verdict::Doubtful,
+            text,
+            "use a role with the policy of docs/aws.md",
+        );
+    }
     match iam::refused(client, &identity.principal(), ACTIONS) {
         Ok(refused) if refused.is_empty() => {
             check("permission", Verdict::Fine, "all that deploying and running takes", "")

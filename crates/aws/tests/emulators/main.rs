@@ -4,5 +4,7 @@
 mod conversation;
 mod emulator;
 mod runs;
+mod scripted;
+mod services;
 mod stacks;
 mod trouble;

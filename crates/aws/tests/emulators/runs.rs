@@ -4,30 +4,14 @@ use std::io::Write as _;
 
 use kingtide_core::id::RunId;
 use kingtide_remote::record::{self, Cancel, Keys, Predictions, RunDocument};
-use kingtide_remote::request::Client;
-use kingtide_remote::request::credentials::Container;
 use kingtide_remote::request::s3::{self, Condition};
-use kingtide_remote::request::transport::{Surroundings, Transport};
 use kingtide_remote::wire::{Ask, Event, FailureKind, Fetch, Start};
 use serde_json::json;
 
 use crate::conversation::Conversation;
 use crate::emulator::{Emulator, Kind};
+use crate::services::client;
 use crate::stacks::{example, made, stack};
-
-/// As a container of the emulator asks.
-fn client(url: &str) -> Client {
-    let url = url.to_owned();
-    let env = move |name: &str| match name {
-        "AWS_ENDPOINT_URL" => Some(url.clone()),
-        "AWS_ACCESS_KEY_ID" => Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
-        "AWS_SECRET_ACCESS_KEY" => Some("secret".to_owned()),
-        _ => None,
-    };
-    let transport = Transport::new(Surroundings::Container);
-    let source = Container::new(transport.clone(), env.clone());
-    Client::new(transport, Box::new(source), "eu-west-1", env)
-}
 
 fn started(events: &[Event]) -> (i64, String) {
     match events {

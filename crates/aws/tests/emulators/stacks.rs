@@ -212,3 +212,31 @@ fn a_deploy_that_cannot_succeed_says_what_failed_first_and_what_to_do_then() {
         "{failed:?}"
     );
 }
+
+#[test]
+fn what_bounds_a_run_is_looked_at() {
+    let Some(emulator) = Emulator::start(Kind::Ministack) else {
+        return;
+    };
+    let mut aws = Conversation::with(&emulator.url, "flights");
+    aws.ask(Ask::Deploy(made(&example("flight-delays")).deploy()));
+    let premises = aws.ask(Ask::Premises);
+    let Some(Event::Premises(premises)) = premises.first() else {
+        panic!("{premises:?}");
+    };
+    assert_eq!(premises.region, "eu-west-1");
+    assert!(premises.addresses.is_some_and(|free| free > 100), "{premises:?}");
+    let image = "000000000000.dkr.ecr.eu-west-1.amazonaws.com/nothing:1".to_owned();
+    let seen = aws.ask(Ask::Doctor {
+        images: vec![image, "busybox:1".to_owned()],
+        architecture: "x86_64".to_owned(),
+    });
+    let lines: Vec<String> = seen
+        .iter()
+        .map(|event| match event {
+            Event::Check(check) => format!("{} {:?}: {}", check.name, check.verdict, check.text),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}

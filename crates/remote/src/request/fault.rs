@@ -5,6 +5,8 @@ use serde::Deserialize;
 use super::transport::Answer;
 use super::xml;
 
+/// Of an answer that is not understood, so many letters are quoted.
+const MOST_QUOTED: usize = 200;
 /// More is no fault.
 const MOST: u64 = 256 * 1024;
 
@@ -40,7 +42,11 @@ impl Fault {
             fault.request_id = request_id;
         }
         if fault.message.is_empty() {
-            fault.message = format!("the service answers {status}");
+            // Somebody in between perhaps, who speaks otherwise.
+            let said: String = String::from_utf8_lossy(&body).chars().take(MOST_QUOTED).collect();
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let colon = if said.is_empty() { "" } else { ": " };
+            fault.message = format!("the service answers {status}{colon}{said}");
         }
         fault
     }
