@@ -20,7 +20,7 @@ const TRIALS: usize = 4000;
 /// Futures for which the planner is asked: it is asked anew for each.
 const PLANNED: usize = 200;
 /// Standard deviation of the logarithm of what was predicted against what came.
-const PREDICTION_ERROR: f64 = 0.15;
+pub(super) const PREDICTION_ERROR: f64 = 0.15;
 const CONFIDENCE: f64 = 0.9;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Four fifths of the start-up are paid for, and a minute at least: as AWS Fargate charges.
@@ -113,7 +113,7 @@ impl Workload {
     }
 
     /// Each job is predicted with this standard error.
-    fn futures(&self, error: f64, random: &mut Rng) -> Vec<Future> {
+    fn futures(&self, count: usize, error: f64, random: &mut Rng) -> Vec<Future> {
         let job = self.job();
         let mut draw = |sigma: f64| sigma * normal::quantile(random.f64());
         let worth = job.sigma.powi(2) / (job.sigma.powi(2) + error.powi(2));
@@ -131,7 +131,7 @@ impl Workload {
             }
             Future { predicted, takes }
         };
-        (0..TRIALS).map(&mut future).collect()
+        (0..count).map(&mut future).collect()
     }
 }
 
@@ -143,6 +143,15 @@ impl Future {
         }
         jobs.into_iter().map(|job| self.takes[job]).collect()
     }
+}
+
+/// Futures of the seed's burst, for other areas: what is predicted of each job, and what each takes in milliseconds.
+pub(super) fn seed_burst(count: usize, error: f64, random: &mut Rng) -> Vec<(Vec<LogNormal>, Vec<u64>)> {
+    let futures = WORKLOADS[0].futures(count, error, random);
+    futures
+        .into_iter()
+        .map(|future| (future.predicted, future.takes))
+        .collect()
 }
 
 /// What a number of workers came to over the futures.
@@ -194,7 +203,7 @@ pub(super) fn run() -> anyhow::Result<()> {
 
 /// The tables of one workload.
 fn compare(workload: &Workload, is_seed: bool, random: &mut Rng, report: &mut Report) -> Vec<Target> {
-    let futures = workload.futures(PREDICTION_ERROR, random);
+    let futures = workload.futures(TRIALS, PREDICTION_ERROR, random);
     let order = |order| -> Vec<Vec<u64>> { futures.iter().map(|future| future.in_order(order)).collect() };
     let (given, longest) = (order(Order::AsGiven), order(Order::LongestFirst));
     let of = |cases: &[Vec<u64>], count: usize| {
@@ -278,7 +287,7 @@ fn compare(workload: &Workload, is_seed: bool, random: &mut Rng, report: &mut Re
         "\nNo number of workers does better than the longest job allows: {ceiling:.3}. Of 50 workers, longest first: {fifty:.3}."
     ));
     let by_error = [0.0, 0.05, 0.1].map(|error| {
-        let futures = workload.futures(error, &mut Rng::with_seed(SEED));
+        let futures = workload.futures(TRIALS, error, &mut Rng::with_seed(SEED));
         let cases: Vec<Vec<u64>> = futures
             .iter()
             .map(|future| future.in_order(Order::LongestFirst))

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use super::super::installed;
 use super::super::timing::{labelled, output_of};
 
 const FOLDER: &str = "bench/queue";
@@ -173,21 +174,9 @@ fn first_number(text: &str) -> anyhow::Result<f64> {
         .context("the client told no number")
 }
 
-/// A Python environment with these requirements, made where there is none yet.
+/// A Python environment with these requirements.
 fn environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
-    let requirements = crate::workspace_root().join(FOLDER).join(requirements);
-    let wanted =
-        std::fs::read(&requirements).with_context(|| format!("failed to read `{}`", requirements.display()))?;
-    let folder = super::super::peers::cache()?.join(name);
-    let installed = folder.join("requirements.txt");
-    if std::fs::read(&installed).is_ok_and(|found| found == wanted) {
-        return Ok(folder);
-    }
-    output_of(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
-    output_of(Command::new(folder.join("bin/python3")).args(pip).arg(&requirements))?;
-    std::fs::write(&installed, wanted).with_context(|| format!("failed to write `{}`", installed.display()))?;
-    Ok(folder)
+    installed::python(name, &crate::workspace_root().join(FOLDER).join(requirements))
 }
 
 fn pinned(requirements: &str, package: &str) -> anyhow::Result<String> {
