@@ -192,7 +192,7 @@ fn default_variables(job: &Job, cores: &str, inherits: impl Fn(&str) -> bool) ->
 }
 
 /// Whole cores for sizing a thread pool: at least one.
-fn cores(job: &Job) -> u32 {
+pub(crate) fn cores(job: &Job) -> u32 {
     job.resources.cpu_milli.div_ceil(1000).max(1)
 }
 

@@ -13,12 +13,13 @@ use super::wheels;
 /// Where tests are told to find them.
 pub(crate) const VARIABLE: &str = "KINGTIDE_TEST_CLIENTS";
 
-/// Folder and requirements: the newest of all, the last boto3 that speaks the query protocol, and the checker of templates.
-const PYTHON: [(&str, &str); 4] = [
+/// Folder and requirements: the newest of all, the last boto3 that speaks the query protocol, and the checkers of templates.
+const PYTHON: [(&str, &str); 5] = [
     ("py", "crates/cli/tests/clients/requirements.txt"),
     ("py-query", "crates/cli/tests/clients/requirements-query.txt"),
     ("cfn-lint", "crates/cli/tests/aws/requirements.txt"),
     ("emulators", "crates/aws/tests/emulators/requirements.txt"),
+    ("checkov", "crates/cli/tests/aws/requirements-checkov.txt"),
 ];
 /// Folder, and where `package.json` lies, with what it asks for down to the last digest beside it.
 const JAVASCRIPT: [(&str, &str); 2] = [("js", "crates/cli/tests/clients"), ("asl", "crates/cli/tests/aws")];

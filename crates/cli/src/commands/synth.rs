@@ -20,7 +20,10 @@ pub(crate) fn run(synth: &Synth, settings: &Settings) -> Outcome {
         return dockerfile(&project, name, synth.env.as_deref());
     }
     let stack = match cloud::compile(&project, synth.env.as_deref()) {
-        Ok(stack) => stack,
+        Ok(stack) => {
+            print_findings(&stack.warnings, &name, &source, settings);
+            stack
+        }
         Err(findings) => {
             print_findings(&findings, &name, &source, settings);
             return Err(Failure::said(Exit::Findings));

@@ -1,28 +1,28 @@
-//! Who is told when something is wrong: by mail through a topic, by a webhook through an API destination. Alarms cost ten cents a month each
-//! and are made for jobs that ask for them only.
+//! Who is told when something is wrong: by mail through a topic, by a webhook through an API destination (`webhooks.rs`). All of it goes through
+//! rules of EventBridge, which cost nothing; an alarm of CloudWatch costs ten cents a month and is made for jobs that ask for one.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::iam::{Role, Statement};
 use super::queues::Queues;
-use super::template::{LogicalId, Resource, sub};
-use super::{Site, id, origin};
+use super::starts::Starts;
+use super::template::{LogicalId, Resource};
+use super::{Site, id, origin, variables, webhooks};
 use crate::project::Job;
 use crate::project::aws::Alarm;
 
 /// How runs end that are told of.
 const BAD_ENDS: [&str; 3] = ["FAILED", "TIMED_OUT", "ABORTED"];
-/// A webhook is asked so often in a second at most.
-const RATE: u32 = 10;
+/// Targets of a rule, at most (EventBridge quotas).
+const MOST_TARGETS: usize = 5;
 
 /// A topic for each alarm that a job names, by the alarm's name.
 pub(super) fn topics(site: &mut Site<'_>) -> BTreeMap<String, LogicalId> {
     let mut topics = BTreeMap::new();
     for (name, alarm) in site.project.alarms.clone() {
         let is_named = site.project.jobs.values().any(|job| job.cloud.alarms.contains(&name));
-        if is_named {
+        if is_named && alarm.email.is_some() {
             let topic = topic(site, &name, &alarm);
             topics.insert(name, topic);
         }
@@ -37,23 +37,27 @@ fn topic(site: &mut Site<'_>, name: &str, alarm: &Alarm) -> LogicalId {
         .iter()
         .map(|email| json!({ "Protocol": "email", "Endpoint": email }))
         .collect();
-    let mut properties = json!({ "Tags": site.tags });
-    if !subscriptions.is_empty() {
-        properties["Subscription"] = json!(subscriptions);
-    }
+    let properties = json!({ "Subscription": subscriptions, "Tags": site.tags });
     let topic = site.stack.add(
         LogicalId::of(name, "Topic"),
         Resource::new("AWS::SNS::Topic", &from, properties),
     );
-    // CloudWatch and EventBridge of this account, and nobody else.
+    // Rules of this account, and nobody else; and nobody in the clear.
     let policy = json!({
         "Topics": [topic.reference()],
         "PolicyDocument": {
             "Version": "2012-10-17",
             "Statement": [{
+                "Sid": "OnlyOverTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sns:Publish",
+                "Resource": topic.reference(),
+                "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+            }, {
                 "Sid": "Tell",
                 "Effect": "Allow",
-                "Principal": { "Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"] },
+                "Principal": { "Service": "events.amazonaws.com" },
                 "Action": "sns:Publish",
                 "Resource": topic.reference(),
                 "Condition": { "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } },
@@ -67,113 +71,127 @@ fn topic(site: &mut Site<'_>, name: &str, alarm: &Alarm) -> LogicalId {
     topic
 }
 
-/// What is told of a job: runs that end badly, and dead letters.
+/// What is told of, and in which words: places in angle brackets are filled from the event.
+struct Told<'a> {
+    kind: &'static str,
+    pattern: Json,
+    paths: Json,
+    text: &'a str,
+}
+
+/// What is told of a job: runs that end badly, are late, cost too much or did not start, and dead letters.
 pub(super) fn alarms(
     site: &mut Site<'_>,
     job: &Job,
     queues: &Queues,
-    machine: &LogicalId,
+    machine: Option<&LogicalId>,
+    starts: &Starts,
     topics: &BTreeMap<String, LogicalId>,
 ) {
-    let named: Vec<&LogicalId> = job.cloud.alarms.iter().filter_map(|name| topics.get(name)).collect();
-    if named.is_empty() {
+    if job.cloud.alarms.is_empty() {
         return;
     }
-    let dead = json!({
-        "AlarmDescription": format!("Messages of {} failed for good", job.name),
+    let mut alarms = vec![queue_alarm(
+        site,
+        job,
+        "DeadLettersAlarm",
+        &queues.dead,
+        "failed for good",
+    )];
+    if let Some(unstarted) = &starts.unstarted {
+        alarms.push(queue_alarm(
+            site,
+            job,
+            "UnstartedAlarm",
+            unstarted,
+            "could not be started",
+        ));
+    }
+    let of_queues = Told {
+        kind: "Letters",
+        pattern: json!({
+            "source": ["aws.cloudwatch"],
+            "detail-type": ["CloudWatch Alarm State Change"],
+            "resources": alarms.iter().map(LogicalId::arn).collect::<Vec<_>>(),
+            "detail": { "state": { "value": ["ALARM"] } },
+        }),
+        paths: json!({ "text": "$.detail.configuration.description" }),
+        text: "<text>",
+    };
+    tell(site, job, topics, &of_queues);
+    let Some(machine) = machine else { return };
+    let machines = [Some(machine), starts.lookout.as_ref()].into_iter().flatten();
+    let bad_ends = Told {
+        kind: "BadEnds",
+        pattern: json!({
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": { "stateMachineArn": machines.map(LogicalId::reference).collect::<Vec<_>>(), "status": BAD_ENDS },
+        }),
+        // The cause may be a document with quotes of its own: whoever is told asks for it.
+        paths: json!({ "run": "$.detail.name", "status": "$.detail.status", "error": "$.detail.error" }),
+        text: "execution <run> has ended: <status> <error>",
+    };
+    tell(site, job, topics, &bad_ends);
+    let warnings = Told {
+        kind: "Warnings",
+        pattern: json!({
+            "source": [variables::EVENT_SOURCE],
+            "detail-type": [variables::EVENT_LATE, variables::EVENT_COST],
+            "detail": { "stack": [site.stack_name()], "job": [job.name] },
+        }),
+        paths: json!({ "run": "$.detail.run", "text": "$.detail.text" }),
+        text: "run <run>: <text>",
+    };
+    tell(site, job, topics, &warnings);
+}
+
+/// Something lies in a queue that should be empty.
+fn queue_alarm(site: &mut Site<'_>, job: &Job, kind: &str, queue: &LogicalId, what: &str) -> LogicalId {
+    let properties = json!({
+        "AlarmDescription": format!("something of {} {what}", job.name),
         "Namespace": "AWS/SQS",
         "MetricName": "ApproximateNumberOfMessagesVisible",
-        "Dimensions": [{ "Name": "QueueName", "Value": queues.dead.get("QueueName") }],
+        "Dimensions": [{ "Name": "QueueName", "Value": queue.get("QueueName") }],
         "Statistic": "Maximum",
         "Period": 300,
         "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanThreshold",
         "Threshold": 0,
         "TreatMissingData": "notBreaching",
-        "AlarmActions": named.iter().map(|topic| topic.reference()).collect::<Vec<_>>(),
+        "Tags": site.tags,
     });
-    site.stack.add(
-        id(job, "DeadLettersAlarm"),
-        Resource::new("AWS::CloudWatch::Alarm", &origin(job), dead),
-    );
+    let alarm = Resource::new("AWS::CloudWatch::Alarm", &origin(job), properties).noted("idle", "0.10 USD a month");
+    site.stack.add(id(job, kind), alarm)
+}
+
+/// Rules with all whom it concerns, as many to each as it bears.
+fn tell(site: &mut Site<'_>, job: &Job, topics: &BTreeMap<String, LogicalId>, told: &Told<'_>) {
+    let named = job.cloud.alarms.iter();
     let mut targets: Vec<Json> = named
-        .iter()
-        .enumerate()
-        .map(|(number, topic)| json!({ "Id": format!("topic{number}"), "Arn": topic.reference() }))
+        .filter_map(|name| {
+            let topic = topics.get(name)?;
+            let text = format!("\"Kingtide, {}: {}\"", job.name, told.text);
+            Some(json!({
+                "Id": LogicalId::of(name, "Topic").as_str(),
+                "Arn": topic.reference(),
+                "InputTransformer": { "InputPathsMap": told.paths, "InputTemplate": text },
+            }))
+        })
         .collect();
-    targets.extend(webhooks(site, job));
-    let rule = json!({
-        "EventPattern": {
-            "source": ["aws.states"],
-            "detail-type": ["Step Functions Execution Status Change"],
-            "detail": { "stateMachineArn": [machine.reference()], "status": BAD_ENDS },
-        },
-        "State": "ENABLED",
-        "Targets": targets,
-    });
-    site.stack.add(
-        id(job, "BadEnds"),
-        Resource::new("AWS::Events::Rule", &origin(job), rule),
-    );
-}
-
-/// Targets of a rule that ask a URL.
-fn webhooks(site: &mut Site<'_>, job: &Job) -> Vec<Json> {
-    let mut targets = Vec::new();
-    for name in &job.cloud.alarms {
-        let Some(alarm) = site.project.alarms.get(name).cloned() else {
-            continue;
+    targets.extend(webhooks::targets(site, job, &told.paths, told.text));
+    for (number, targets) in targets.chunks(MOST_TARGETS).enumerate() {
+        let rule = json!({
+            "EventPattern": told.pattern,
+            "State": "ENABLED",
+            "Tags": site.tags,
+            "Targets": targets,
+        });
+        let kind = match number {
+            0 => told.kind.to_owned(),
+            more => format!("{}{}", told.kind, more + 1),
         };
-        for (kind, url) in [("Webhook", alarm.webhook), ("Slack", alarm.slack)] {
-            let Some(url) = url else { continue };
-            let destination = destination(site, name, kind, &url);
-            let call = Role {
-                service: "events.amazonaws.com",
-                statements: vec![Statement::allow(&["events:InvokeApiDestination"], [destination.arn()])],
-                boundary: site.aws.permissions_boundary.clone(),
-            };
-            let role_id = id(job, &format!("{}Role", LogicalId::of(name, kind).as_str()));
-            let role = call.resource(&origin(job), &site.tags);
-            let role = site.stack.add(role_id, role);
-            let text = json!({
-                "InputPathsMap": { "status": "$.detail.status", "run": "$.detail.name" },
-                "InputTemplate": format!("{{\"text\":\"Kingtide: {} of {}, run <run>: <status>\"}}", job.name, site.name),
-            });
-            targets.push(json!({
-                "Id": LogicalId::of(name, kind).as_str(),
-                "Arn": destination.arn(),
-                "RoleArn": role.arn(),
-                "InputTransformer": text,
-            }));
-        }
+        site.stack
+            .add(id(job, &kind), Resource::new("AWS::Events::Rule", &origin(job), rule));
     }
-    targets
-}
-
-/// One for each URL, whoever names it.
-fn destination(site: &mut Site<'_>, name: &str, kind: &str, url: &str) -> LogicalId {
-    let of = LogicalId::of(name, &format!("{kind}Destination"));
-    if site.stack.resources.contains_key(&of) {
-        return of;
-    }
-    let from = format!("alarm.{name}");
-    // A destination has to have some way to show who asks; the URL itself is what only its owner knows.
-    let connection = json!({
-        "AuthorizationType": "API_KEY",
-        "AuthParameters": {
-            "ApiKeyAuthParameters": { "ApiKeyName": "X-Kingtide-Stack", "ApiKeyValue": sub("${AWS::StackName}") },
-        },
-    });
-    let connection = site.stack.add(
-        LogicalId::of(name, &format!("{kind}Connection")),
-        Resource::new("AWS::Events::Connection", &from, connection),
-    );
-    let properties = json!({
-        "ConnectionArn": connection.arn(),
-        "HttpMethod": "POST",
-        "InvocationEndpoint": url,
-        "InvocationRateLimitPerSecond": RATE,
-    });
-    site.stack
-        .add(of, Resource::new("AWS::Events::ApiDestination", &from, properties))
 }

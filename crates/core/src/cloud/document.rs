@@ -359,6 +359,9 @@ mod tests {
             // These start it, and are over when it is read.
             job.cloud.schedule = None;
             job.cloud.triggers.clear();
+            job.cloud.doorbell = None;
+            job.cloud.policies.clear();
+            job.cloud.disk = None;
             assert_eq!(read(&document).expect("it is a job"), job, "{document}");
         }
     }

@@ -25,6 +25,11 @@ const SMALLEST: (u32, [u32; 3]) = (256, [512, 1024, 2048]);
 /// What the worker beside the program takes.
 const WORKER_MIB: u64 = 64;
 
+/// MiB that a task needs: those of the program, where it says so, and of the worker.
+pub(super) fn needed_mib(of: &Resources) -> u64 {
+    of.memory.map_or(0, |bytes| bytes.div_ceil(1 << 20) + WORKER_MIB)
+}
+
 /// The smallest size that holds these; `None` where none does.
 pub fn size(of: &Resources) -> Option<Size> {
     if of.gpus > 0 {
@@ -32,7 +37,7 @@ pub fn size(of: &Resources) -> Option<Size> {
     }
     let cpu = u64::from(of.cpu_milli) * 1024 / 1000;
     // Where nothing is said, what the size has.
-    let memory = of.memory.map_or(0, |bytes| bytes.div_ceil(1 << 20) + WORKER_MIB);
+    let memory = needed_mib(of);
     if cpu <= u64::from(SMALLEST.0)
         && let Some(memory_mib) = SMALLEST.1.into_iter().find(|mib| u64::from(*mib) >= memory)
     {

@@ -54,13 +54,15 @@ pub struct Role {
     /// `ecs-tasks.amazonaws.com`
     pub service: &'static str,
     pub statements: Vec<Statement>,
+    /// ARNs of policies that exist.
+    pub policies: Vec<Json>,
     /// An ARN.
     pub boundary: Option<String>,
 }
 
 impl Role {
-    /// Only for resources of this account and, where that can be said, of this stack's partition (the confused deputy:
-    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html>).
+    /// Only for resources of this account (the confused deputy: <https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html>).
+    /// The instances of EC2 are nobody's deputy, and send no account along.
     pub fn resource(&self, origin: &str, tags: &Json) -> Resource {
         let mut properties = json!({
             "AssumeRolePolicyDocument": {
@@ -69,31 +71,39 @@ impl Role {
                     "Effect": "Allow",
                     "Principal": { "Service": self.service },
                     "Action": "sts:AssumeRole",
-                    "Condition": { "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } },
                 }],
             },
-            "Policies": [{
+            "Tags": tags,
+        });
+        if self.service != "ec2.amazonaws.com" {
+            properties["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] =
+                json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
+        }
+        if !self.statements.is_empty() {
+            properties["Policies"] = json!([{
                 "PolicyName": "kingtide",
                 "PolicyDocument": {
                     "Version": "2012-10-17",
                     "Statement": self.statements.iter().map(Statement::json).collect::<Vec<_>>(),
                 },
-            }],
-            "Tags": tags,
-        });
+            }]);
+        }
+        if !self.policies.is_empty() {
+            properties["ManagedPolicyArns"] = json!(self.policies);
+        }
         if let Some(boundary) = &self.boundary {
             properties["PermissionsBoundary"] = json!(boundary);
         }
-        let mut resource = Resource::new("AWS::IAM::Role", origin, properties);
+        let resource = Resource::new("AWS::IAM::Role", origin, properties);
         let reasons: Vec<&str> = self
             .statements
             .iter()
             .filter_map(|statement| statement.reason)
             .collect();
-        if !reasons.is_empty() {
-            resource.origin = format!("{origin} ({})", reasons.join("; "));
+        match reasons.is_empty() {
+            true => resource,
+            false => resource.noted("why", reasons.join("; ")),
         }
-        resource
     }
 }
 

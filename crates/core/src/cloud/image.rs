@@ -1,9 +1,11 @@
 //! The image of a job that has none, or whose image is to have what is mounted here: as a Dockerfile, to be seen before it is built.
 
-use super::template::{LogicalId, parameter};
-use crate::project::aws::Aws;
-use crate::project::{ImageSource, Job};
 use serde_json::Value as Json;
+
+use super::template::{LogicalId, Parameter, parameter};
+use super::{IMAGE_PATTERN, Site, variables};
+use crate::project::aws::Aws;
+use crate::project::{ImageSource, Job, Mode};
 
 /// Where the project's folder is.
 const FOLDER: &str = "/app";
@@ -33,6 +35,8 @@ fn of_folder(job: &Job, aws: &Aws) -> String {
         text.push_str("RUN python3 -m pip install --no-cache-dir --requirement .kingtide-requirements.txt\n");
     }
     text.push_str(&copy(".", FOLDER));
+    // What the base starts is not meant.
+    text.push_str("ENTRYPOINT []\n");
     if let Some(workdir) = &job.workdir {
         text.push_str(&format!("WORKDIR {FOLDER}/{workdir}\n"));
     }
@@ -46,20 +50,85 @@ fn copy(from: &str, to: &str) -> String {
     format!("COPY {}\n", serde_json::json!([from, to]))
 }
 
-/// The name of the parameter that its digest is handed over by, where something is built.
-pub(super) fn parameter_of(job: &Job) -> Option<String> {
-    let is_used_as_it_is = job
-        .container()
-        .is_some_and(|container| matches!(container.image, ImageSource::Named(_)) && container.mounts.is_empty());
-    (!is_used_as_it_is).then(|| format!("{}Image", LogicalId::of(&job.name, "").as_str()))
+/// The parameters by which a job's image is handed over: by its digest where it is built, by its name where it is another's; and what it starts,
+/// where the file leaves that to it.
+pub(super) fn parameters(site: &mut Site<'_>, job: &Job) {
+    let image = Parameter {
+        description: format!("The image of the job {}", job.name),
+        pattern: Some(IMAGE_PATTERN),
+        default: used_as_it_is(job),
+        is_secret: false,
+    };
+    site.stack.parameters.insert(parameter_of(job), image);
+    for (variable, name) in starts(job) {
+        let what = if variable == variables::IMAGE_ENTRYPOINT {
+            "ENTRYPOINT"
+        } else {
+            "CMD"
+        };
+        let of = Parameter {
+            description: format!("The {what} of the image of the job {}, a JSON list", job.name),
+            pattern: Some("^\\[.*\\]$"),
+            default: Some("[]".to_owned()),
+            is_secret: false,
+        };
+        site.stack.parameters.insert(name, of);
+    }
 }
 
-/// What a worker's definition says.
-pub(super) fn reference(job: &Job) -> Json {
-    match (parameter_of(job), job.container().map(|container| &container.image)) {
-        (None, Some(ImageSource::Named(name))) => serde_json::json!(name),
-        (name, _) => parameter(&name.unwrap_or_default()),
+/// The key of a job's messages, as its dispatcher reads it.
+pub(super) fn params_parameter(site: &mut Site<'_>, job: &Job) -> Json {
+    if job.params.is_none() {
+        return Json::from("");
     }
+    let name = format!("{}Params", prefix(job));
+    let of = Parameter {
+        description: format!(
+            "The key, below the stack's name in the bucket, of the messages of runs of the job {} that are handed none: a JSON object a line",
+            job.name
+        ),
+        pattern: Some("^[a-zA-Z0-9._/-]{0,512}$"),
+        default: Some(String::new()),
+        is_secret: false,
+    };
+    site.stack.parameters.insert(name.clone(), of);
+    parameter(&name)
+}
+
+/// The name of the parameter of a job's image.
+pub fn parameter_of(job: &Job) -> String {
+    format!("{}Image", prefix(job))
+}
+
+/// What an image says about its start, where the file says nothing: variables of the worker, and the parameters that fill them.
+pub fn starts(job: &Job) -> Vec<(&'static str, String)> {
+    let Some(container) = job.container() else {
+        return Vec::new();
+    };
+    // An entrypoint of the job's own is not handed the command of the image.
+    if container.entrypoint.is_some() || job.mode == Mode::Consumer {
+        return Vec::new();
+    }
+    let mut starts = vec![(variables::IMAGE_ENTRYPOINT, format!("{}Entrypoint", prefix(job)))];
+    if job.command.is_empty() {
+        starts.push((variables::IMAGE_COMMAND, format!("{}Command", prefix(job))));
+    }
+    starts
+}
+
+/// An image that nothing is added to.
+pub fn used_as_it_is(job: &Job) -> Option<String> {
+    match job.container() {
+        Some(container) if container.mounts.is_empty() => match &container.image {
+            ImageSource::Named(name) => Some(name.clone()),
+            ImageSource::Built(_) => None,
+        },
+        _ => None,
+    }
+}
+
+fn prefix(job: &Job) -> String {
+    LogicalId::of(&job.name, "").as_str().to_owned()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::iam::{Statement, pass_to_tasks};
 use super::queues::Queues;
-use super::tasks::{self, Tasks};
+use super::roles::{self, in_cluster, running, tag_started};
+use super::tasks::{Dispatcher, Tasks};
 use super::template::{LogicalId, Resource, sub};
-use super::{Site, id, origin};
+use super::{Site, id, origin, variables};
 use crate::project::Job;
 
 /// The rule by which Step Functions hears of a task's end
@@ -21,13 +22,13 @@ const RESTARTS: u32 = 20;
 
 /// A definition with places that CloudFormation fills: `${V0}` and so on.
 #[derive(Default)]
-struct Places {
+pub(super) struct Places {
     values: BTreeMap<String, Json>,
 }
 
 impl Places {
     /// Where a literal stands for itself, it is written out.
-    fn put(&mut self, value: &Json) -> Json {
+    pub(super) fn put(&mut self, value: &Json) -> Json {
         if value.is_string() {
             return value.clone();
         }
@@ -43,25 +44,41 @@ impl Places {
         });
         json!(format!("${{{name}}}"))
     }
+
+    /// For `DefinitionSubstitutions`.
+    pub(super) fn values(self) -> BTreeMap<String, Json> {
+        self.values
+    }
+
+    /// The same, as part of a text.
+    pub(super) fn text(&mut self, value: &Json) -> String {
+        self.put(value).as_str().unwrap_or_default().to_owned()
+    }
 }
 
-pub(super) fn machine(site: &mut Site<'_>, job: &Job, queues: &Queues, tasks: &Tasks) -> LogicalId {
-    let role = role(site, job, tasks);
+pub(super) fn machine(
+    site: &mut Site<'_>,
+    job: &Job,
+    queues: &Queues,
+    tasks: &Tasks,
+    dispatcher: &Dispatcher,
+) -> LogicalId {
+    let role = role(site, job, tasks, dispatcher);
     let mut places = Places::default();
-    let definition = definition(site, job, tasks, &mut places);
+    let definition = definition(site, job, dispatcher, &mut places);
     let properties = json!({
         "StateMachineType": "STANDARD",
         "RoleArn": role.arn(),
         "DefinitionString": definition.to_string(),
-        "DefinitionSubstitutions": places.values,
+        "DefinitionSubstitutions": places.values(),
         "Tags": site.tags,
     });
-    let resource = Resource::new("AWS::StepFunctions::StateMachine", &origin(job), properties).after(&queues.queue);
+    let resource = Resource::new("AWS::StepFunctions::StateMachine", &origin(job), properties).after(queues.first());
     site.stack.add(id(job, "Machine"), resource)
 }
 
 /// In Amazon States Language, with JSONata.
-fn definition(site: &Site<'_>, job: &Job, tasks: &Tasks, places: &mut Places) -> Json {
+fn definition(site: &Site<'_>, job: &Job, dispatcher: &Dispatcher, places: &mut Places) -> Json {
     let mut network = site.network.configuration();
     for list in ["Subnets", "SecurityGroups"] {
         for value in network["AwsvpcConfiguration"][list]
@@ -72,7 +89,8 @@ fn definition(site: &Site<'_>, job: &Job, tasks: &Tasks, places: &mut Places) ->
             *value = places.put(value);
         }
     }
-    let record = format!("{}/{}/runs/", site.name, job.name);
+    let stack = places.text(&site.stack_name());
+    let outcome = format!("{{% '{stack}/outcomes/' & $states.context.Execution.Name & '.json' %}}");
     let lost = [
         "States.TaskFailed",
         "States.Timeout",
@@ -98,15 +116,17 @@ fn definition(site: &Site<'_>, job: &Job, tasks: &Tasks, places: &mut Places) ->
                 "Resource": "arn:aws:states:::ecs:runTask.sync",
                 "Arguments": {
                     "Cluster": places.put(&site.cluster.arn()),
-                    "TaskDefinition": places.put(&tasks.dispatcher.reference()),
+                    "TaskDefinition": places.put(&dispatcher.definition.reference()),
                     "LaunchType": "FARGATE",
+                    "PropagateTags": "TASK_DEFINITION",
                     "NetworkConfiguration": network,
                     "Overrides": {
                         "ContainerOverrides": [{
-                            "Name": "dispatcher",
+                            "Name": variables::CONTAINER_DISPATCHER,
                             "Environment": [
-                                { "Name": "KINGTIDE_RUN", "Value": "{% $states.context.Execution.Name %}" },
-                                { "Name": "KINGTIDE_INPUT", "Value": "{% $string($states.input) %}" },
+                                { "Name": variables::EXECUTION, "Value": "{% $states.context.Execution.Name %}" },
+                                { "Name": variables::STARTED, "Value": "{% $states.context.Execution.StartTime %}" },
+                                { "Name": variables::INPUT, "Value": "{% $string($states.input) %}" },
                             ],
                         }],
                     },
@@ -119,8 +139,8 @@ fn definition(site: &Site<'_>, job: &Job, tasks: &Tasks, places: &mut Places) ->
                 "Type": "Task",
                 "Resource": "arn:aws:states:::aws-sdk:s3:getObject",
                 "Arguments": {
-                    "Bucket": places.put(&site.bucket),
-                    "Key": format!("{{% '{record}' & $states.context.Execution.Name & '/outcome.json' %}}"),
+                    "Bucket": places.put(&site.storage.bucket),
+                    "Key": outcome,
                 },
                 "Output": "{% $parse($states.result.Body) %}",
                 "Retry": [{ "ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 2, "MaxAttempts": 5 }],
@@ -141,22 +161,17 @@ fn definition(site: &Site<'_>, job: &Job, tasks: &Tasks, places: &mut Places) ->
     })
 }
 
-fn role(site: &mut Site<'_>, job: &Job, of: &Tasks) -> LogicalId {
-    let in_cluster = json!({ "ArnEquals": { "ecs:cluster": site.cluster.arn() } });
-    let running = sub(&format!(
-        "arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:task/${{{}}}/*",
-        site.cluster.as_str()
-    ));
-    let record = json!({ "Fn::Join": ["", [site.bucket_arn, format!("/{}/{}/runs/*", site.name, job.name)]] });
+fn role(site: &mut Site<'_>, job: &Job, of: &Tasks, dispatcher: &Dispatcher) -> LogicalId {
     let statements = vec![
-        Statement::allow(&["ecs:RunTask"], [of.dispatcher.reference()]).when(in_cluster.clone()),
-        Statement::allow(&["ecs:StopTask", "ecs:DescribeTasks"], [running]).when(in_cluster),
+        Statement::allow(&["ecs:RunTask"], [dispatcher.definition.reference()]).when(in_cluster(site)),
+        tag_started(site),
+        Statement::allow(&["ecs:StopTask", "ecs:DescribeTasks"], [running(site)]).when(in_cluster(site)),
         Statement::allow(
             &["events:PutTargets", "events:PutRule", "events:DescribeRule"],
             [sub(ECS_RULE)],
         ),
-        Statement::allow(&["s3:GetObject"], [record]),
-        pass_to_tasks(&[&of.dispatcher_role, &of.execution_role]),
+        Statement::allow(&["s3:GetObject"], site.objects(&["outcomes/*"])),
+        pass_to_tasks(&[&dispatcher.role, &of.execution_role]),
     ];
-    tasks::add_role(site, job, "MachineRole", "states.amazonaws.com", statements)
+    roles::add_role(site, job, "MachineRole", "states.amazonaws.com", statements)
 }

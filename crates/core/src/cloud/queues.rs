@@ -1,15 +1,16 @@
-//! A job's queue and its dead letters.
+//! A job's queues, one for each rung of its ladder, and their dead letters.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::template::{LogicalId, Resource};
 use super::{Site, iam, id, origin};
 use crate::project::Job;
 
-/// Both, by their ids.
+/// All of a job's.
 #[derive(Clone, Debug)]
 pub(super) struct Queues {
-    pub(super) queue: LogicalId,
+    /// The smallest rung's first; never empty.
+    pub(super) rungs: Vec<LogicalId>,
     pub(super) dead: LogicalId,
 }
 
@@ -22,35 +23,56 @@ const DEAD_RETENTION_S: u32 = 14 * 24 * 3600;
 const LOSSES: u32 = 10;
 const MOST_RECEIVES: u32 = 1000;
 
-pub(super) fn queues(site: &mut Site<'_>, job: &Job) -> Queues {
-    let base = |seconds: u32| {
-        json!({
-            "SqsManagedSseEnabled": true,
-            "MessageRetentionPeriod": seconds,
-            "Tags": site.tags,
-        })
-    };
-    let (mut queue, dead) = (base(RETENTION_S), base(DEAD_RETENTION_S));
-    let dead = site.stack.add(
-        id(job, "DeadLetters"),
-        Resource::new("AWS::SQS::Queue", &origin(job), dead),
-    );
+pub(super) fn queues(site: &mut Site<'_>, job: &Job, rungs: usize) -> Queues {
+    let dead = add(site, job, "DeadLetters", base(site, DEAD_RETENTION_S));
     let receives = (1 + job.retries).saturating_add(LOSSES).min(MOST_RECEIVES);
-    queue["VisibilityTimeout"] = json!(VISIBILITY_S);
-    queue["ReceiveMessageWaitTimeSeconds"] = json!(20);
-    queue["RedrivePolicy"] = json!({ "deadLetterTargetArn": dead.arn(), "maxReceiveCount": receives });
-    let queue = site
-        .stack
-        .add(id(job, "Queue"), Resource::new("AWS::SQS::Queue", &origin(job), queue));
-    for (of, name) in [(&queue, "QueuePolicy"), (&dead, "DeadLettersPolicy")] {
-        let policy = json!({
-            "Queues": [of.reference()],
-            "PolicyDocument": iam::only_over_tls("sqs:*", vec![of.arn()]),
-        });
-        site.stack.add(
-            id(job, name),
-            Resource::new("AWS::SQS::QueuePolicy", &origin(job), policy),
-        );
+    let rungs = (0..rungs).map(|rung| {
+        let mut queue = base(site, RETENTION_S);
+        queue["VisibilityTimeout"] = json!(VISIBILITY_S);
+        queue["ReceiveMessageWaitTimeSeconds"] = json!(20);
+        queue["RedrivePolicy"] = json!({ "deadLetterTargetArn": dead.arn(), "maxReceiveCount": receives });
+        add(site, job, &grown("Queue", rung), queue)
+    });
+    Queues {
+        rungs: rungs.collect(),
+        dead,
     }
-    Queues { queue, dead }
+}
+
+impl Queues {
+    /// What whoever sends a message means.
+    pub(super) fn first(&self) -> &LogicalId {
+        &self.rungs[0]
+    }
+
+    pub(super) fn arns(&self) -> Vec<Json> {
+        self.rungs.iter().map(LogicalId::arn).collect()
+    }
+}
+
+/// What something of a rung is called. By its number: a job that is given more memory keeps its queues.
+pub(super) fn grown(kind: &str, rung: usize) -> String {
+    match rung {
+        0 => kind.to_owned(),
+        rung => format!("{kind}Grown{rung}"),
+    }
+}
+
+fn base(site: &Site<'_>, retention_s: u32) -> Json {
+    json!({ "SqsManagedSseEnabled": true, "MessageRetentionPeriod": retention_s, "Tags": site.tags })
+}
+
+/// A queue that nobody reaches but over TLS.
+fn add(site: &mut Site<'_>, job: &Job, kind: &str, properties: Json) -> LogicalId {
+    let queue = Resource::new("AWS::SQS::Queue", &origin(job), properties);
+    let queue = site.stack.add(id(job, kind), queue);
+    let policy = json!({
+        "Queues": [queue.reference()],
+        "PolicyDocument": iam::only_over_tls("sqs:*", vec![queue.arn()]),
+    });
+    site.stack.add(
+        id(job, &format!("{kind}Policy")),
+        Resource::new("AWS::SQS::QueuePolicy", &origin(job), policy),
+    );
+    queue
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::finding::Findings;
+
 /// What a resource is called within its template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogicalId(String);
@@ -21,6 +23,8 @@ pub struct Resource {
     pub is_kept: bool,
     /// The table of the file that it comes from: `job.retrain`.
     pub origin: String,
+    /// What is to be known of it, for its metadata: what it costs while nothing runs, or why it may do what it may.
+    pub notes: BTreeMap<&'static str, String>,
 }
 
 /// What whoever deploys hands over.
@@ -30,6 +34,8 @@ pub struct Parameter {
     /// What it must look like.
     pub pattern: Option<&'static str>,
     pub default: Option<String>,
+    /// Nobody is ever shown it.
+    pub is_secret: bool,
 }
 
 /// What others may build upon.
@@ -42,10 +48,14 @@ pub struct Output {
 /// Everything that is deployed together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stack {
+    /// What it is called where nobody says otherwise.
+    pub name: String,
     pub description: String,
     pub parameters: BTreeMap<String, Parameter>,
     pub resources: BTreeMap<LogicalId, Resource>,
     pub outputs: BTreeMap<String, Output>,
+    /// What whoever deploys it should know; nothing of it is an error.
+    pub warnings: Findings,
 }
 
 impl LogicalId {
@@ -144,7 +154,14 @@ impl Resource {
             depends_on: Vec::new(),
             is_kept: false,
             origin: origin.to_owned(),
+            notes: BTreeMap::new(),
         }
+    }
+
+    /// With something that is to be known of it.
+    pub fn noted(mut self, what: &'static str, text: impl Into<String>) -> Resource {
+        self.notes.insert(what, text.into());
+        self
     }
 
     /// It stays when the stack goes, and when it is replaced.
@@ -168,7 +185,11 @@ impl Resource {
             json.insert("DeletionPolicy".to_owned(), json!("Retain"));
             json.insert("UpdateReplacePolicy".to_owned(), json!("Retain"));
         }
-        json.insert("Metadata".to_owned(), json!({ "kingtide": { "from": self.origin } }));
+        let mut about = json!({ "from": self.origin });
+        for (what, text) in &self.notes {
+            about[*what] = json!(text);
+        }
+        json.insert("Metadata".to_owned(), json!({ "kingtide": about }));
         json.insert("Properties".to_owned(), self.properties.clone());
         Json::Object(json)
     }
@@ -182,6 +203,9 @@ impl Parameter {
         }
         if let Some(default) = &self.default {
             json["Default"] = json!(default);
+        }
+        if self.is_secret {
+            json["NoEcho"] = json!(true);
         }
         json
     }

@@ -21,6 +21,8 @@ table! {
         optional security_groups: Vec<Spanned<String>>,
         /// Whether tasks get a public address: needed in public subnets without endpoints.
         optional public_ip: bool,
+        /// Whether tasks reach AWS by endpoints inside the VPC and nothing else: paid for by the hour, about 8 dollars a month each.
+        optional endpoints: bool,
         /// An existing bucket for code, results and outputs; else one is made.
         optional bucket: String,
         /// The ARN of a policy that bounds every role that is made.
@@ -84,6 +86,17 @@ table! {
 const BASE_IMAGE: &str = "public.ecr.aws/docker/library/python:3.13-slim";
 const LOG_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
+choice!(Doorbell { "pipe" => Pipe, "alarm" => Alarm });
+
+/// What begins a run when somebody sends a message while none is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doorbell {
+    /// A second queue that `send` rings, and a pipe that listens to it: within seconds.
+    Pipe,
+    /// An alarm of the queue itself, whoever sends: within minutes, a quarter of an hour at most.
+    Alarm,
+}
+
 choice!(Architecture { "x86_64" => X86_64, "arm64" => Arm64 });
 
 /// The processors of tasks.
@@ -98,6 +111,8 @@ pub enum Architecture {
 pub struct Aws {
     pub region: Option<String>,
     pub network: Option<Network>,
+    /// AWS is reached by endpoints inside the VPC.
+    pub endpoints: bool,
     /// An existing bucket.
     pub bucket: Option<String>,
     pub permissions_boundary: Option<String>,
@@ -174,6 +189,7 @@ impl RawAws {
             subnets: with.subnets.or(self.subnets),
             security_groups: with.security_groups.or(self.security_groups),
             public_ip: with.public_ip.or(self.public_ip),
+            endpoints: with.endpoints.or(self.endpoints),
             bucket: with.bucket.or(self.bucket),
             permissions_boundary: with.permissions_boundary.or(self.permissions_boundary),
             tags: with.tags.or(self.tags),
@@ -210,6 +226,7 @@ impl RawAws {
                 security_groups,
                 public_ip,
             }),
+            endpoints: self.endpoints.is_some_and(|endpoints| *endpoints.get_ref()),
             bucket: self.bucket.map(Spanned::into_inner),
             permissions_boundary: self.permissions_boundary.map(Spanned::into_inner),
             tags: table(self.tags),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::project::aws::{Schedule, Trigger};
+use crate::project::aws::{Doorbell, Schedule, Trigger};
 use crate::project::deadline::Deadline;
 use crate::project::params::Params;
 use crate::template::Template;
@@ -65,6 +65,12 @@ pub struct Cloud {
     pub alarms: Vec<String>,
     /// A steady stream.
     pub service: bool,
+    /// What begins a run when a message is sent while none is open; nothing where there is none.
+    pub doorbell: Option<Doorbell>,
+    /// ARNs of policies: what the program may do on AWS by itself.
+    pub policies: Vec<String>,
+    /// Bytes of disk that an attempt may fill.
+    pub disk: Option<u64>,
     /// Dollars of a run.
     pub max_cost: Option<f64>,
 }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings};
 use crate::message::Message;
-use crate::project::aws::{RawAlarm, RawAws, RawSchedule, RawTrigger};
+use crate::project::aws::{Doorbell, RawAlarm, RawAws, RawSchedule, RawTrigger};
 use crate::project::container::{RawBuild, RawMount};
 use crate::project::deadline::Deadline;
 use crate::project::job::{ExitAction, Mode, OnCrash, Tolerance};
@@ -111,6 +111,13 @@ table! {
         optional alarms: Vec<Spanned<String>>,
         /// On AWS: a steady stream, worked off by a service that scales to what waits and to nothing.
         optional service: bool,
+        /// What begins a run on AWS when a message is sent while none is open: "pipe" (what `send` sends, within seconds; about 0.26 dollars a
+        /// month beyond the free requests of SQS) or "alarm" (whoever sends, within 1 to 15 minutes; 0.10 dollars a month).
+        optional doorbell: Doorbell,
+        /// What the program may do on AWS by itself: ARNs of policies.
+        optional policies: Vec<Spanned<String>>,
+        /// The disk that an attempt may fill, on AWS: 20 GiB by default, up to 200 GiB.
+        optional disk: Size,
         /// What a run on AWS may cost, in dollars: no new task is started past it.
         optional max_cost: f64,
         /// From TERM to KILL.

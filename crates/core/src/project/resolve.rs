@@ -142,6 +142,13 @@ pub(crate) fn job(name: String, raw: RawJob) -> Option<Job> {
                 .map(Spanned::into_inner)
                 .collect(),
             service: plain(raw.service).unwrap_or(false),
+            doorbell: plain(raw.doorbell),
+            policies: plain(raw.policies)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Spanned::into_inner)
+                .collect(),
+            disk: bytes(raw.disk),
             max_cost: plain(raw.max_cost),
         },
         stop_timeout: or_default(raw.stop_timeout, &defaults.stop_timeout),

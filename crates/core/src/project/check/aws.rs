@@ -17,8 +17,8 @@ pub(crate) const RETENTIONS: [u64; 22] = [
 ];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Of one resource.
-const MOST_TAGS: usize = 50;
+/// Of one resource, less the one that is ours.
+const MOST_TAGS: usize = 49;
 
 pub(super) fn check_aws(raw: &RawProject, findings: &mut Findings) {
     if let Some(aws) = &raw.aws {
@@ -68,15 +68,24 @@ fn check_job(job: &RawJob, alarms: &[&str], findings: &mut Findings) {
             });
         }
     }
+    for policy in job.policies.iter().flat_map(|policies| policies.get_ref()) {
+        check_policy(policy, findings);
+    }
     if let Some(cost) = job.max_cost.as_ref().filter(|cost| *cost.get_ref() <= 0.0) {
         let message = "`max_cost` is 0 or less: nothing would ever run";
         findings.push(Finding::error("out-of-range", message).at(cost.span()));
     }
-    if let Some(service) = job.service.as_ref().filter(|service| *service.get_ref())
-        && job.schedule.is_some()
-    {
-        let message = "a service runs whenever there is something to do: a schedule says nothing about it";
-        findings.push(Finding::warning("no-effect", message).at(service.span()));
+    if let Some(service) = job.service.as_ref().filter(|service| *service.get_ref()) {
+        for (what, is_written) in [
+            ("a schedule", job.schedule.is_some()),
+            ("a trigger", job.triggers.is_some()),
+            ("a doorbell", job.doorbell.is_some()),
+        ] {
+            if is_written {
+                let message = format!("a service runs whenever there is something to do: {what} says nothing about it");
+                findings.push(Finding::warning("no-effect", message).at(service.span()));
+            }
+        }
     }
 }
 
@@ -200,13 +209,7 @@ fn check_account(aws: &RawAws, base: Option<&RawAws>, findings: &mut Findings) {
         named("bucket", bucket, is_right, "3 to 63 small letters, digits, `-` and `.`");
     }
     if let Some(policy) = &aws.permissions_boundary {
-        let is_right = policy.get_ref().starts_with("arn:aws") && policy.get_ref().contains(":policy/");
-        named(
-            "policy",
-            policy,
-            is_right,
-            "write its ARN: arn:aws:iam::123456789012:policy/name",
-        );
+        check_policy(policy, findings);
     }
     let none = Entries(Vec::new());
     let Entries(secrets) = aws.secrets.as_ref().map_or(&none, Spanned::get_ref);
@@ -238,6 +241,14 @@ fn check_account(aws: &RawAws, base: Option<&RawAws>, findings: &mut Findings) {
         findings.push(
             finding.help("it keeps them for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365 days and some longer"),
         );
+    }
+}
+
+fn check_policy(policy: &Spanned<String>, findings: &mut Findings) {
+    let text = policy.get_ref();
+    if !(text.starts_with("arn:aws") && text.contains(":policy/")) {
+        let finding = Finding::error("bad-aws-name", format!("`{text}` is no policy")).at(policy.span());
+        findings.push(finding.help("write its ARN: arn:aws:iam::123456789012:policy/name"));
     }
 }
 
