@@ -23,6 +23,13 @@ pub const DEAD_LETTERS_URL: &str = "KINGTIDE_DEAD_LETTERS_URL";
 pub const RUN: &str = "KINGTIDE_RUN";
 /// Of a worker: where a message goes that needs more memory than this one has. Not set for the largest.
 pub const NEXT_QUEUE_URL: &str = "KINGTIDE_NEXT_QUEUE_URL";
+/// Of a worker: what an attempt may have, in bytes; on a higher rung more than the job says. Not set where nothing is limited.
+pub const MEMORY: &str = "KINGTIDE_MEMORY";
+/// Of a worker: how long a receive waits for a message, in seconds; as long as a queue lets, where nobody has said. It leaves after a few that
+/// found nothing.
+pub const WAIT_S: &str = "KINGTIDE_WAIT_S";
+/// Of a worker: how much of its log is kept of one attempt, in bytes.
+pub const LOG_LIMIT: &str = "KINGTIDE_LOG_LIMIT";
 /// Of a worker: a folder that everybody may write to, for what is not part of the image.
 pub const WORK: &str = "KINGTIDE_WORK";
 /// Of a worker: what the image itself starts, as two JSON lists; the job's own `entrypoint` and `command` come before them.

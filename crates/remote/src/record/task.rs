@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::format::{maybe_word, word};
+use super::keys::End;
 
 /// A task: written only over what was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,8 @@ pub struct Place {
     pub zone: String,
     /// The stream of CloudWatch Logs.
     pub stream: String,
+    /// Drawn by the worker when it begins: two never have the same, wherever they are.
+    pub worker: String,
 }
 
 /// What an attempt's process tree used.
@@ -156,6 +159,24 @@ impl TaskDocument {
                 last.map_or(TaskState::Failed, state_of)
             }
         }
+    }
+
+    /// What its key among the ends says; `None` while it is not over.
+    pub fn end(&self, seq: i64) -> Option<End> {
+        if self.claim.standing != Standing::Over {
+            return None;
+        }
+        let last = self.attempts.last();
+        let took = last.and_then(|last| Some(last.ended_ms? - last.started_ms?));
+        Some(End {
+            seq,
+            attempt: self.claim.attempt,
+            outcome: match self.cancelled {
+                true => Outcome::Stopped,
+                false => last.and_then(|last| last.outcome).unwrap_or(Outcome::Lost),
+            },
+            took_ms: took.and_then(|took| u64::try_from(took).ok()).unwrap_or(0),
+        })
     }
 
     /// Claimed for its next attempt: `entry` is what core made of `read`. An attempt that never ended is lost.
@@ -352,7 +373,7 @@ mod tests {
         assert_eq!((row.started_at, row.ended_at), (None, Timestamp(181_000)));
         let bytes = write(&second);
         assert_eq!(read::<TaskDocument>("tasks/7", &bytes).expect("it is one"), second);
-        insta::assert_snapshot!(String::from_utf8_lossy(&bytes), @r#"{"format":1,"claim":{"attempt":2,"failures":0,"losses":1,"standing":{"held":{"until_ms":361000}}},"attempts":[{"number":1,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":""},"claimed_ms":1000,"ended_ms":181000,"outcome":"lost","reason":"its worker was lost","usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false},{"number":2,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":""},"claimed_ms":181000,"usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false}]}"#);
+        insta::assert_snapshot!(String::from_utf8_lossy(&bytes), @r#"{"format":1,"claim":{"attempt":2,"failures":0,"losses":1,"standing":{"held":{"until_ms":361000}}},"attempts":[{"number":1,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":"","worker":""},"claimed_ms":1000,"ended_ms":181000,"outcome":"lost","reason":"its worker was lost","usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false},{"number":2,"place":{"task":"arn:aws:ecs:eu-west-1:1:task/c/7","zone":"","stream":"","worker":""},"claimed_ms":181000,"usage":{"cpu_ms":0,"memory_peak":0,"read_bytes":0,"written_bytes":0},"result":false}]}"#);
     }
 
     #[test]
