@@ -382,3 +382,55 @@ fn a_key_that_is_demanded_is_named_and_its_secret_is_not() {
         assert!(!text.contains(secret));
     }
 }
+
+/// The small client that workers on AWS have speaks with these queues as with Amazon's: signed, with attributes, in batches.
+#[test]
+fn the_client_of_workers_is_understood() {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use kingtide_remote::request::credentials::Container;
+    use kingtide_remote::request::sqs::{self, Letter};
+    use kingtide_remote::request::transport::{Surroundings, Transport};
+    use kingtide_remote::request::{Client, Kind};
+
+    let project = project();
+    let (up, queues) = kingtide_testkit::sqs::up(&project);
+    let endpoint = format!("http://{}", queues.address);
+    let env = move |name: &str| match name {
+        "AWS_ENDPOINT_URL_SQS" => Some(endpoint.clone()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("local".to_owned()),
+        _ => None,
+    };
+    let transport = Transport::new(Surroundings::Container);
+    let source = Container::new(transport.clone(), env.clone());
+    let client = Client::new(transport, Box::new(source), "eu-west-1", env);
+    let url = queues.url("poll");
+    let letters: Vec<Letter> = (0..3)
+        .map(|number| Letter {
+            body: format!("{{\"dest\":\"{number}\"}}"),
+            attributes: BTreeMap::from([("kingtide.seq".to_owned(), number.to_string())]),
+            ..Letter::default()
+        })
+        .collect();
+    assert_eq!(sqs::send(&client, &url, &letters).expect("sent"), []);
+    let hidden = Duration::from_secs(60);
+    let mut received = Vec::new();
+    while received.len() < 3 {
+        let more = sqs::receive(&client, &url, 10, hidden, Duration::from_secs(20));
+        received.extend(more.expect("received"));
+    }
+    for message in received {
+        assert_eq!(
+            message.body,
+            format!("{{\"dest\":\"{}\"}}", message.attributes["kingtide.seq"])
+        );
+        sqs::change_visibility(&client, &url, &message.receipt, hidden).expect("extended");
+        sqs::delete(&client, &url, &message.receipt).expect("deleted");
+    }
+    let attributes = sqs::attributes(&client, &url).expect("attributes");
+    assert_eq!(attributes["ApproximateNumberOfMessages"], "0");
+    let none = sqs::attributes(&client, &queues.url("none")).expect_err("no such queue");
+    assert_eq!(none.kind, Kind::NotFound, "{none}");
+    kingtide_testkit::sqs::leave(up);
+}

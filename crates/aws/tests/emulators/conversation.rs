@@ -25,7 +25,7 @@ impl Conversation {
         Conversation::of(&[("AWS_ENDPOINT_URL", url)], stack)
     }
 
-    /// With these variables beside keys and a region; nothing of whoever runs the test.
+    /// With these variables beside keys and a region, or without where they are empty; nothing of whoever runs the test.
     pub(crate) fn of(variables: &[(&str, &str)], stack: &str) -> Conversation {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kingtide-aws"));
         command
@@ -35,9 +35,14 @@ impl Conversation {
             .env("AWS_REGION", "eu-west-1")
             .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        for (name, value) in variables {
+            match value.is_empty() {
+                true => command.env_remove(name),
+                false => command.env(name, value),
+            };
+        }
         let mut child = command.spawn().expect("it starts");
         let requests = child.stdin.take();
         let mut events = BufReader::new(child.stdout.take().expect("a pipe"));

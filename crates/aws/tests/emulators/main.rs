@@ -6,5 +6,6 @@ mod emulator;
 mod runs;
 mod scripted;
 mod services;
+mod sources;
 mod stacks;
 mod trouble;
