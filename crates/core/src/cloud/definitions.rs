@@ -64,6 +64,10 @@ pub(super) fn worker(site: &Site<'_>, job: &Job, level: &Level<'_>, parts: &Part
     });
     let mut variables = common(site, job, level, variables::ROLE_WORKER);
     variables.push((variables::WORK, json!(WORK)));
+    variables.push((variables::LOG_LIMIT, json!(site.project.local.log_limit.to_string())));
+    if let Some(bytes) = level.resources.memory {
+        variables.push((variables::MEMORY, json!(bytes.to_string())));
+    }
     if let Some(next) = level.next {
         variables.push((variables::NEXT_QUEUE_URL, next.reference()));
     }

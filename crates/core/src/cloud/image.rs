@@ -58,6 +58,7 @@ pub(super) fn parameters(site: &mut Site<'_>, job: &Job) {
         pattern: Some(IMAGE_PATTERN),
         default: used_as_it_is(job),
         is_secret: false,
+        written: None,
     };
     site.stack.parameters.insert(parameter_of(job), image);
     for (variable, name) in starts(job) {
@@ -71,6 +72,7 @@ pub(super) fn parameters(site: &mut Site<'_>, job: &Job) {
             pattern: Some("^\\[.*\\]$"),
             default: Some("[]".to_owned()),
             is_secret: false,
+            written: None,
         };
         site.stack.parameters.insert(name, of);
     }
@@ -78,10 +80,9 @@ pub(super) fn parameters(site: &mut Site<'_>, job: &Job) {
 
 /// The key of a job's messages, as its dispatcher reads it.
 pub(super) fn params_parameter(site: &mut Site<'_>, job: &Job) -> Json {
-    if job.params.is_none() {
+    let Some(name) = params_of(job) else {
         return Json::from("");
-    }
-    let name = format!("{}Params", prefix(job));
+    };
     let of = Parameter {
         description: format!(
             "The key, below the stack's name in the bucket, of the messages of runs of the job {} that are handed none: a JSON object a line",
@@ -90,6 +91,7 @@ pub(super) fn params_parameter(site: &mut Site<'_>, job: &Job) -> Json {
         pattern: Some("^[a-zA-Z0-9._/-]{0,512}$"),
         default: Some(String::new()),
         is_secret: false,
+        written: None,
     };
     site.stack.parameters.insert(name.clone(), of);
     parameter(&name)
@@ -98,6 +100,11 @@ pub(super) fn params_parameter(site: &mut Site<'_>, job: &Job) -> Json {
 /// The name of the parameter of a job's image.
 pub fn parameter_of(job: &Job) -> String {
     format!("{}Image", prefix(job))
+}
+
+/// The name of the parameter of a job's own messages, where it has some.
+pub fn params_of(job: &Job) -> Option<String> {
+    job.params.as_ref().map(|_| format!("{}Params", prefix(job)))
 }
 
 /// What an image says about its start, where the file says nothing: variables of the worker, and the parameters that fill them.

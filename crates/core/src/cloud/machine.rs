@@ -175,3 +175,47 @@ fn role(site: &mut Site<'_>, job: &Job, of: &Tasks, dispatcher: &Dispatcher) -> 
     ];
     roles::add_role(site, job, "MachineRole", "states.amazonaws.com", statements)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::compile;
+    use crate::project::load;
+
+    /// Of a task that is started (RunTask), and of an execution (Step Functions quotas).
+    const MOST_OVERRIDES: usize = 8192;
+    const MOST_EVENTS: u32 = 25_000;
+    /// Of a task of ECS that fails: scheduled, started, submitted, failed.
+    const EVENTS_OF_A_TRY: u32 = 4;
+
+    /// Neither grows with a run: messages lie in the bucket, and workers are started by the dispatcher.
+    #[test]
+    fn a_run_of_any_size_fits_the_quotas_of_its_execution() {
+        let source = include_str!("everything.toml");
+        let project = load(source).0.expect("a project");
+        let stack = compile(&project, None).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let machine = &stack.resources[&LogicalId::of("retrain", "Machine")];
+        let definition = machine.properties["DefinitionString"].as_str().expect("text");
+        let definition: Json = serde_json::from_str(definition).expect("JSON");
+        let mut overrides = definition["States"]["Dispatch"]["Arguments"]["Overrides"].clone();
+        let longest = |length: usize| "\"".repeat(length);
+        // The longest key that S3 has, of a character that is written as two, in a text in which both are again.
+        let input = json!({
+            "by": "trigger", "event": "6f87d04b-9050-e3e8-1a2b-0123456789ab", "at": "2026-11-24T23:59:59Z",
+            "bucket": { "name": "b".repeat(63) },
+            "object": { "key": longest(1024), "size": u64::MAX, "etag": "e".repeat(64), "version-id": "v".repeat(64), "sequencer": "s".repeat(32) },
+        });
+        let values = ["x".repeat(80), "2026-11-24T23:59:59.999Z".to_owned(), input.to_string()];
+        let environment = overrides["ContainerOverrides"][0]["Environment"]
+            .as_array_mut()
+            .expect("a list");
+        assert_eq!(environment.len(), values.len());
+        for (variable, value) in environment.iter_mut().zip(values) {
+            variable["Value"] = json!(value);
+        }
+        let length = overrides.to_string().len();
+        assert!(length <= MOST_OVERRIDES, "{length}");
+        let states = definition["States"].as_object().expect("states").len() as u32;
+        assert!((RESTARTS + 1) * EVENTS_OF_A_TRY + states * 10 < MOST_EVENTS);
+    }
+}

@@ -90,6 +90,7 @@ pub fn compile(project: &Project, environment: Option<&str>) -> Result<Stack, Fi
         pattern: Some(IMAGE_PATTERN),
         default: None,
         is_secret: false,
+        written: None,
     };
     site.stack.parameters.insert(WORKER_IMAGE.to_owned(), worker);
     let topics = alarms::topics(&mut site);

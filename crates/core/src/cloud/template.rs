@@ -36,6 +36,8 @@ pub struct Parameter {
     pub default: Option<String>,
     /// Nobody is ever shown it.
     pub is_secret: bool,
+    /// What stands for it in the file, `${OPS_WEBHOOK}`: whoever deploys reads it from the environment.
+    pub written: Option<String>,
 }
 
 /// What others may build upon.

@@ -248,6 +248,7 @@ fn no_secret_is_in_a_template() {
             .find(|of| of.description.contains(name))
             .expect("a parameter");
         assert!(parameter.is_secret && parameter.default.is_none());
+        assert_eq!(parameter.written.as_deref(), Some(&*format!("${{{name}}}")));
     }
     let endpoints = text.matches("\"InvocationEndpoint\":{\"Ref\"").count();
     assert_eq!(endpoints, 2, "what stands in a variable is handed over");

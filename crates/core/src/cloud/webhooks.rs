@@ -94,6 +94,7 @@ fn endpoint(site: &mut Site<'_>, name: &str, kind: &str, url: &str) -> Json {
         pattern: Some("^https://.+$"),
         default: None,
         is_secret: true,
+        written: Some(url.to_owned()),
     };
     site.stack.parameters.insert(of.clone(), secret);
     parameter(&of)
