@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-pub(crate) use self::aws::{Aws, AwsVerb, Cost, Destroy, Diff, On, Prices, PricesVerb, Verify, Where};
+pub(crate) use self::aws::{Aws, AwsVerb, Cost, Deploy, Destroy, Diff, On, Prices, PricesVerb, Verify, Where};
 pub(crate) use self::queue::{Cargo, Create, Env, Peek, Purge, Queue, QueueVerb, Redrive, Rm, Send, SendBody, Url};
 pub(crate) use self::up::{SECRET_VARIABLE, Up};
 use crate::due::Due;
@@ -82,6 +82,7 @@ pub(crate) enum Verb {
     Clean(Clean),
     Synth(Synth),
     Diff(Diff),
+    Deploy(Deploy),
     Destroy(Destroy),
     Prices(Prices),
     Cost(Cost),

@@ -35,6 +35,23 @@ pub(crate) struct Diff {
     pub(crate) env: Option<String>,
 }
 
+/// Make the stack on AWS what the file says: build and push images, show what changes, and change it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kingtide deploy                             shows what changes and asks
+  kingtide deploy --env prod --yes            asks nothing
+
+What was interrupted goes on with the next `deploy`. Nothing that is made costs while nothing runs, but for what `diff` lists.")]
+pub(crate) struct Deploy {
+    /// The stack of `[env.NAME]`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
 /// Remove the stack from AWS; what runs left in its bucket stays unless --with-data
 #[derive(Debug, Args)]
 pub(crate) struct Destroy {

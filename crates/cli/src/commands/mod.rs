@@ -7,6 +7,7 @@ mod clean;
 mod completions;
 mod cost;
 pub(crate) mod counter;
+mod deploy;
 mod destroy;
 mod diff;
 mod docs;
@@ -58,6 +59,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Verb::Clean(clean) => clean::run(&clean, &settings),
         Verb::Synth(synth) => synth::run(&synth, &settings),
         Verb::Diff(diff) => diff::run(&diff, &settings),
+        Verb::Deploy(deploy) => deploy::run(&deploy, &settings),
         Verb::Destroy(destroy) => destroy::run(&destroy, &settings),
         Verb::Prices(prices) => prices::run(&prices, &settings),
         Verb::Cost(cost) => cost::run(&cost, &settings),

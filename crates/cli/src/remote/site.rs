@@ -50,7 +50,7 @@ impl Site {
                 None => return Err(no_environment(&project, name)),
             },
         };
-        let stack = environment.map_or_else(|| project.name.clone(), |name| format!("{}-{name}", project.name));
+        let stack = cloud::stack_name(&project, environment);
         Ok(Site {
             place,
             project,
@@ -210,6 +210,12 @@ pub(crate) fn whoami() -> String {
 /// The values that a stack's parameters have.
 pub(crate) fn parameters(stack: Option<&Stack>) -> BTreeMap<String, String> {
     stack.map_or_else(BTreeMap::new, |stack| stack.parameters.clone())
+}
+
+/// By which everything of the stack is known.
+pub(crate) fn tags(site: &Site) -> BTreeMap<String, String> {
+    let own = [(TAG.to_owned(), site.stack.clone())];
+    own.into_iter().chain(site.aws.tags.clone()).collect()
 }
 
 /// Says that nothing was deployed yet.

@@ -59,10 +59,7 @@ fn bad_news_is_said_well() {
     let project = project();
     let deploy = |events: &[Value]| {
         answer(&project, "describe", events);
-        said(
-            &project,
-            &project.run(&["run", "retrain", "--on", "aws"]).expect_code(1),
-        )
+        said(&project, &project.run(&["deploy", "--yes"]).expect_code(1))
     };
     let credentials = failed(
         "credentials",
@@ -77,6 +74,10 @@ fn bad_news_is_said_well() {
         "never made whole",
         deploy(&[stack(&project, "ROLLBACK_COMPLETE", |_| ())])
     );
+    let mut other = stack(&project, "UPDATE_COMPLETE", |_| ());
+    other["template"] = json!("{\"Resources\":{}}");
+    other["tags"] = json!({});
+    insta::assert_snapshot!("name taken", deploy(&[other]));
     let mut stuck = stack(&project, "UPDATE_ROLLBACK_FAILED", |_| ());
     stuck["reason"] = json!("The following resource(s) failed to update: [RetrainQueue]");
     insta::assert_snapshot!("rollback failed", deploy(&[stuck]));
