@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::conversation::Conversation;
 use crate::emulator::{Emulator, Kind};
 
-const EXAMPLES: [&str; 2] = ["flight-delays", "container"];
+const EXAMPLES: [&str; 3] = ["flight-delays", "container", "consumer"];
 
 /// What is deployed of a project.
 pub(crate) struct Made {
@@ -30,21 +30,7 @@ pub(crate) fn example(name: &str) -> Project {
 /// The template with values for its parameters, and its base.
 pub(crate) fn made(project: &Project) -> Made {
     let stack = cloud::compile(project, None).unwrap_or_else(|findings| panic!("{findings:?}"));
-    let mut template = stack.template();
-    template["Resources"]["Repository"] =
-        json!({ "Type": "AWS::ECR::Repository", "Properties": { "EmptyOnDelete": true } });
-    template["Outputs"]["Repository"] = json!({ "Value": { "Fn::GetAtt": ["Repository", "RepositoryUri"] } });
-    template["Outputs"]["Bucket"] = json!({ "Value": { "Ref": "Bucket" } });
-    let mut base = template.clone();
-    base["Resources"]
-        .as_object_mut()
-        .expect("o")
-        .retain(|id, _| matches!(id.as_str(), "Bucket" | "BucketPolicy" | "Repository"));
-    base["Outputs"]
-        .as_object_mut()
-        .expect("o")
-        .retain(|id, _| matches!(id.as_str(), "Bucket" | "Repository"));
-    base["Parameters"] = json!({});
+    let base = cloud::base(project, None).unwrap_or_else(|findings| panic!("{findings:?}"));
     let names = stack
         .parameters
         .iter()
@@ -52,10 +38,10 @@ pub(crate) fn made(project: &Project) -> Made {
     Made {
         parameters: names.map(|(name, _)| (name.clone(), "busybox:1".to_owned())).collect(),
         base: Base {
-            template: base.to_string(),
+            template: base.template().to_string(),
             tags: BTreeMap::from([("kingtide:project".to_owned(), project.name.clone())]),
         },
-        template,
+        template: stack.template(),
     }
 }
 
@@ -93,7 +79,7 @@ fn life(name: &str) -> Option<Vec<String>> {
     let emulator = Emulator::start(Kind::Ministack)?;
     let project = example(name);
     let made = made(&project);
-    let stack_name = project.name.clone();
+    let stack_name = cloud::stack_name(&project, None);
     let mut aws = Conversation::with(&emulator.url, &stack_name);
     let none = aws.ask(Ask::Describe { drift: false });
     assert!(matches!(none[..], [Event::NoStack { .. }]), "{none:?}");
