@@ -95,13 +95,11 @@ impl Dispatcher {
         let is_first = earlier.is_none();
         let mut memory = earlier.unwrap_or_default();
         memory.dispatchers += 1;
-        let mut random = fastrand::Rng::with_seed(opening.seed);
-        // Nobody knows in which order they will be received.
-        let mut order: Vec<(i64, crate::plan::lognormal::LogNormal)> = opening.messages.clone();
-        random.shuffle(&mut order);
+        let random = fastrand::Rng::with_seed(opening.seed);
         let mut dispatcher = Dispatcher {
             tasks: Tasks::new(&opening.messages),
-            outlook: Outlook::new(order, opening.luck),
+            // Nobody knows in which order they will be received.
+            outlook: Outlook::in_no_order(opening.messages.iter().copied(), opening.luck),
             launches: Launches::new(now),
             random,
             foreseen: None,

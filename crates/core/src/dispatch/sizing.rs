@@ -87,9 +87,8 @@ impl Dispatcher {
     /// The cheapest number for all of it, before anything is known of how this run goes.
     fn first(&mut self, now: Timestamp, most: usize, warnings: &mut Vec<Warning>) -> usize {
         let tasks: Vec<_> = self.tasks.open.values().map(|task| task.of).collect();
-        let mut tasks = coarse(&tasks, MOST_TASKS);
-        self.random.shuffle(&mut tasks);
-        let draws = Draws::of(&tasks, &self.opening.luck, Order::AsGiven, SEED);
+        let tasks = coarse(&tasks, MOST_TASKS);
+        let draws = Draws::of(&tasks, &self.opening.luck, Order::Any, SEED);
         let tariff = Tariff {
             start: self.opening.start_up.mul_f64(PAID_START),
             least: LEAST_PAID,

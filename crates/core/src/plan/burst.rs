@@ -17,6 +17,8 @@ pub enum Order {
     /// By the 80 % quantile, the longest first.
     LongestFirst,
     AsGiven,
+    /// Nobody knows: another one in each draw. Of a single order, and be it drawn, a number of workers would be chosen that suits that one.
+    Any,
 }
 
 /// What befalls tasks beside their own durations.
@@ -97,6 +99,9 @@ impl Draws {
         let mut waits = Vec::new();
         let mut common = luck.common.draws(&mut random);
         for _ in 0..count {
+            if order == Order::Any {
+                random.shuffle(&mut numbers);
+            }
             let factor = common(&mut random).exp();
             milliseconds.extend(numbers.iter().map(|task| {
                 let once = tasks[*task].draw(factor, &mut random);
@@ -114,7 +119,7 @@ impl Draws {
         }
     }
 
-    /// Tasks by their numbers, in the order in which they are given away.
+    /// Tasks by their numbers, in the order in which they are given away, where there is one.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
@@ -346,6 +351,19 @@ mod tests {
         let error = finish(&few) / finish(&tasks) - 1.0;
         assert!(error.abs() < 0.01, "{error}");
         assert_eq!(coarse(&tasks[..10], 20_000), tasks[..10]);
+    }
+
+    #[test]
+    fn in_no_order_the_longest_may_be_last() {
+        // One of ten minutes and two of one: with two workers it is late when it is the last, one time of three.
+        let minute = Duration::from_secs(60);
+        let tasks = [10, 1, 1].map(|minutes| LogNormal::around(minutes * minute, 0.0));
+        let chance = |order| {
+            let draws = Draws::so_many(&tasks, &Luck::NONE, order, 3000, 1);
+            draws.finish(2, Duration::ZERO).chance(10 * minute)
+        };
+        assert_eq!((chance(Order::LongestFirst), chance(Order::AsGiven)), (1.0, 1.0));
+        assert!((chance(Order::Any) - 2.0 / 3.0).abs() < 0.03, "{}", chance(Order::Any));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Outlook {
     open: BTreeMap<i64, Open>,
     /// Tasks in the order in which they are given away; those that are over are passed over.
     order: Vec<i64>,
+    /// Whether that is the order in which they are given away; else nobody knows it.
+    is_ordered: bool,
     luck: Luck,
     seen: Seen,
 }
@@ -71,6 +73,7 @@ impl Outlook {
         let mut outlook = Outlook {
             open: BTreeMap::new(),
             order: Vec::new(),
+            is_ordered: true,
             luck,
             seen: Seen::default(),
         };
@@ -78,6 +81,14 @@ impl Outlook {
             outlook.add(seq, of);
         }
         outlook
+    }
+
+    /// Of tasks that wait, and are given away in any order.
+    pub fn in_no_order(tasks: impl IntoIterator<Item = (i64, LogNormal)>, luck: Luck) -> Outlook {
+        Outlook {
+            is_ordered: false,
+            ..Outlook::new(tasks, luck)
+        }
     }
 
     /// One more, which waits behind the others.
@@ -229,7 +240,7 @@ impl Outlook {
                 None => {}
             }
         }
-        let waiting = coarse(&waiting, MOST_TASKS);
+        let mut waiting = coarse(&waiting, MOST_TASKS);
         let count = (CELLS / (running.len() + waiting.len()).max(1)).clamp(FEWEST, MOST);
         let mut engaged = Workers::default();
         let (mut durations, mut waits) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
@@ -255,6 +266,9 @@ impl Outlook {
             engaged.engage_after(free.chain(rest));
             durations.clear();
             waits.clear();
+            if !self.is_ordered {
+                random.shuffle(&mut waiting);
+            }
             for of in &waiting {
                 let once = of.draw(factor, &mut random);
                 let (attempts, wait) = self.luck.attempts(&mut random);

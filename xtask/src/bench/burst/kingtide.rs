@@ -44,19 +44,9 @@ pub(super) struct How {
 }
 
 /// How many workers the dispatcher asks for, who foresees that they get messages in no order, or the longest first.
-pub(super) fn planned(
-    confidence: f64,
-    deadline: Duration,
-    delivery: Delivery,
-    predicted: &[LogNormal],
-    random: &mut Rng,
-) -> usize {
-    let mut tasks = predicted.to_vec();
+pub(super) fn planned(confidence: f64, deadline: Duration, delivery: Delivery, predicted: &[LogNormal]) -> usize {
     let order = match delivery {
-        Delivery::Any => {
-            random.shuffle(&mut tasks);
-            Order::AsGiven
-        }
+        Delivery::Any => Order::Any,
         Delivery::Ahead(_) => Order::LongestFirst,
     };
     let terms = Sizing {
@@ -66,7 +56,7 @@ pub(super) fn planned(
         most: predicted.len(),
         tariff: Some(TARIFF),
     };
-    size::size(&Draws::of(&tasks, &Luck::NONE, order, 1), &terms)
+    size::size(&Draws::of(predicted, &Luck::NONE, order, 1), &terms)
         .workers
         .max(1)
 }
@@ -166,9 +156,8 @@ mod tests {
     #[test]
     fn the_longest_first_takes_fewer_workers() {
         let (predicted, _) = mixed();
-        let mut random = Rng::with_seed(9);
-        let mut workers = |delivery| {
-            let workers = planned(0.9, HOW.deadline, delivery, &predicted, &mut random);
+        let workers = |delivery| {
+            let workers = planned(0.9, HOW.deadline, delivery, &predicted);
             let burst = run(How {
                 workers,
                 delivery,

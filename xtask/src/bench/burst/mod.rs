@@ -43,8 +43,7 @@ struct Week {
 
 impl Week {
     fn plan(&mut self, delivery: Delivery, deadline: Duration) {
-        let mut random = Rng::with_seed(SEED);
-        let workers = kingtide::planned(CONFIDENCE, deadline, delivery, &self.predicted, &mut random);
+        let workers = kingtide::planned(CONFIDENCE, deadline, delivery, &self.predicted);
         self.planned.push((delivery, deadline, workers));
     }
 

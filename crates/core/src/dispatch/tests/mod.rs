@@ -302,7 +302,7 @@ fn late_is_said_once_and_that_it_is_over_once() {
         });
         warnings.collect::<Vec<_>>()
     };
-    insta::assert_snapshot!(late(&effects).join("\n"), @"the deadline is met with a chance of under 1 %, 90 % is wanted: 22m 4s more would do");
+    insta::assert_snapshot!(late(&effects).join("\n"), @"the deadline is met with a chance of under 1 %, 90 % is wanted: 22m 20s more would do");
     let ids = accept(&mut dispatcher, at(1), &effects);
     sent(&mut dispatcher, at(1), &effects);
     let seen = |ends: Vec<End>| Observation {

@@ -8,9 +8,8 @@ How to read it:
 - No service reaches 100 %: of 100 jobs the longest takes more than an hour in one week of five. That is a matter of the jobs; a bigger task for the longest would help.
 - AWS Batch is as fast as can be, and first in time: its children start at once, where Kingtide starts a dispatcher before its workers. It sends no messages, keeps \
 no dead letters, and tells a child nothing but its number.
-- Kingtide's planner asks for as few workers as come within a point of the best that it foresees. Where the longest job nearly takes the whole hour that is too few by our count: \
-nine messages wait until a worker is done, and SQS may keep a long one for last. With a worker for each message it is two points behind Batch, for the dispatcher's start; \
-with the longest first it would be one (below).
+- Kingtide is two points behind Batch: its workers start half a minute later, after their dispatcher. As SQS hands out in no order, a tight deadline takes nearly a worker for each message; \
+half of them would do with the longest first (below).
 - CDK's properties cannot both start a burst and let it finish: its alarm sees none visible while all are being worked on. A program of one's own that protects its task \
 (`docs/from-cdk.md`) mends that; the metric's sleep of up to a quarter of an hour stays.
 - KEDA's ScaledJob is as good as Batch where a cluster stands anyway.";
