@@ -37,6 +37,8 @@ pub(crate) fn log(site: &mut Site<'_>, attempt: AttemptId, follow: bool) -> Outc
         }
         match (&of, follow) {
             (None, false) => return Err(nothing(attempt)),
+            // Of a run that is over nothing begins any more.
+            (None, true) if text(site, &bucket, &keys.outcome())?.is_some() => return Err(nothing(attempt)),
             (_, true) if !is_over => pace.wait(),
             _ => return Ok(()),
         }

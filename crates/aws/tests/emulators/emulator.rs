@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,24 +78,56 @@ impl Emulator {
 impl Emulator {
     /// Logical ids of the template that the emulator has not made, though it says that the stack is complete. What it has it lists.
     pub(crate) fn skipped(&self, stack: &str, template: &Json) -> Vec<String> {
-        let body = format!("Action=ListStackResources&Version=2010-05-15&StackName={stack}");
-        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("it listens");
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nHost: cloudformation.eu-west-1.amazonaws.com\r\nConnection: close\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/cloudformation/aws4_request, SignedHeaders=host, Signature=0\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("it listens");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
+        let form = format!("Action=ListStackResources&Version=2010-05-15&StackName={stack}");
+        let answer = self.call(
+            "cloudformation",
+            "Content-Type: application/x-www-form-urlencoded",
+            &form,
+        );
         let made = |id: &str| answer.contains(&format!("<LogicalResourceId>{id}</LogicalResourceId>"));
         let resources = template["Resources"].as_object().expect("resources");
         let skipped = resources.iter().filter(|(id, _)| !made(id));
         skipped
             .map(|(id, resource)| format!("{id} {}", resource["Type"].as_str().unwrap_or_default()))
             .collect()
+    }
+
+    /// What a task of ECS has said, as its log driver hands it over.
+    pub(crate) fn say(&self, group: &str, stream: &str, lines: &[(i64, &str)]) {
+        let ask = |operation: &str, body: Json| {
+            let headers =
+                format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.{operation}");
+            self.call("logs", &headers, &body.to_string());
+        };
+        ask(
+            "CreateLogStream",
+            json!({ "logGroupName": group, "logStreamName": stream }),
+        );
+        let events: Vec<Json> = lines
+            .iter()
+            .map(|(at_ms, text)| json!({ "timestamp": at_ms, "message": text }))
+            .collect();
+        ask(
+            "PutLogEvents",
+            json!({ "logGroupName": group, "logStreamName": stream, "logEvents": events }),
+        );
+    }
+
+    /// A request that nothing here makes; whoever it is signed by does not matter to an emulator.
+    fn call(&self, service: &str, headers: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("it listens");
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: {service}.eu-west-1.amazonaws.com\r\nConnection: close\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
+             {headers}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
     }
 }
 

@@ -137,6 +137,70 @@ fn a_run_is_opened_watched_and_fetched() {
 }
 
 #[test]
+fn what_an_attempt_says_is_told_while_it_runs() {
+    let Some(emulator) = Emulator::start(Kind::Ministack) else {
+        return;
+    };
+    let mut aws = Conversation::with(&emulator.url, "flights");
+    let deployed = aws.ask(Ask::Deploy(made(&example("flight-delays")).deploy()));
+    let bucket = stack(&deployed).outputs["Bucket"].clone();
+    let client = client(&emulator.url);
+    let mut messages = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(messages, "{{\"dest\":\"ATL\"}}").expect("written");
+    let (run, _) = started(&aws.ask(Ask::Start(Start {
+        job: "retrain".to_owned(),
+        messages: messages.path().display().to_string(),
+        count: 1,
+        deadline: None,
+        workers: None,
+        max_cost: None,
+        predictions: Vec::new(),
+        by: "anna".to_owned(),
+    })));
+    let log = Ask::Log {
+        run,
+        seq: 1,
+        attempt: 2,
+        follow: false,
+    };
+    let none = aws.try_ask(log.clone()).expect_err("not begun");
+    assert_eq!(none.kind, FailureKind::NotFound, "{none:?}");
+
+    // Its worker has worked off something else before, and says more after the first attempt was over.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("later");
+    let now = i64::try_from(now.as_millis()).expect("a moment");
+    let place = json!({ "task": "t", "zone": "z", "stream": "job/job/t" });
+    let task = json!({
+        "format": 1, "claim": { "attempt": 2, "standing": { "held": { "until_ms": now } } }, "attempts": [
+            { "number": 1, "place": place, "claimed_ms": now - 5000, "started_ms": now - 5000, "ended_ms": now - 3000, "outcome": "failed" },
+            { "number": 2, "place": place, "claimed_ms": now - 2000, "started_ms": now - 2000 },
+        ],
+    });
+    let keys = Keys::new("flights").run(RunId(run));
+    s3::put(
+        &client,
+        &bucket,
+        &keys.task(1),
+        task.to_string().as_bytes(),
+        Condition::Always,
+    )
+    .expect("written");
+    let lines = [(now - 4000, "first"), (now - 1000, "second"), (now - 900, "third")];
+    emulator.say("/kingtide/flights/retrain", "job/job/t", &lines);
+    let said: Vec<String> = aws
+        .ask(log)
+        .iter()
+        .map(|event| match event {
+            Event::Line { text, .. } => text.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(said, ["second", "third"]);
+}
+
+#[test]
 fn messages_of_others_reach_the_jobs_queue() {
     let Some(emulator) = Emulator::start(Kind::Ministack) else {
         return;

@@ -236,3 +236,32 @@ fn a_template_that_is_refused_is_so_in_cloudformations_words() {
     assert_eq!(failed.causes, ["Unresolved resource dependencies."]);
     assert_eq!(script.was_asked("ExecuteChangeSet"), 0);
 }
+
+#[test]
+fn what_was_changed_by_hand_is_told() {
+    let looking = "<R><DetectionStatus>DETECTION_IN_PROGRESS</DetectionStatus></R>".to_owned();
+    let done = "<R><DetectionStatus>DETECTION_COMPLETE</DetectionStatus></R>".to_owned();
+    let drifts = "<R><DescribeStackResourceDriftsResult><StackResourceDrifts><member><LogicalResourceId>Queue</LogicalResourceId>\
+                  <ResourceType>AWS::SQS::Queue</ResourceType><StackResourceDriftStatus>MODIFIED</StackResourceDriftStatus>\
+                  <PropertyDifferences><member><PropertyPath>/VisibilityTimeout</PropertyPath><ExpectedValue>180</ExpectedValue>\
+                  <ActualValue>30</ActualValue></member></PropertyDifferences></member></StackResourceDrifts>\
+                  </DescribeStackResourceDriftsResult></R>";
+    let script = Script::start(&[
+        ("GetCallerIdentity", &[identity()]),
+        ("DescribeStacks", &[stack("UPDATE_COMPLETE")]),
+        (
+            "DetectStackDrift",
+            &["<R><StackDriftDetectionId>7</StackDriftDetectionId></R>".to_owned()],
+        ),
+        ("DescribeStackDriftDetectionStatus", &[looking, done]),
+        ("DescribeStackResourceDrifts", &[drifts.to_owned()]),
+    ]);
+    let said = Conversation::with(&script.url, "flights").ask(Ask::Describe { drift: true });
+    let [Event::Stack(stack)] = &said[..] else {
+        panic!("{said:?}")
+    };
+    let drift = &stack.drift.as_ref().expect("it was looked")[0];
+    assert_eq!((drift.logical_id.as_str(), drift.is_deleted), ("Queue", false));
+    let difference = ("/VisibilityTimeout".to_owned(), "180".to_owned(), "30".to_owned());
+    assert_eq!(drift.differences, [difference]);
+}

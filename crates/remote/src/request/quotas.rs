@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::endpoint::Service;
-use super::errors::RequestError;
+use super::errors::{OrAbsent as _, RequestError};
 use super::json::{JSON_1_1, Protocol};
 
 const QUOTAS: Protocol = Protocol {
@@ -37,6 +37,10 @@ struct Quota {
 /// `NotFound` where there is no such quota.
 pub fn fargate(client: &Client, code: &str) -> Result<f64, RequestError> {
     let body = json!({ "ServiceCode": "fargate", "QuotaCode": code });
-    let answer: Answer = QUOTAS.ask(client, "servicequotas:GetServiceQuota", &body)?;
+    let own: Option<Answer> = QUOTAS.ask(client, "servicequotas:GetServiceQuota", &body).or_absent()?;
+    let answer = match own {
+        Some(own) => own,
+        None => QUOTAS.ask(client, "servicequotas:GetAWSDefaultServiceQuota", &body)?,
+    };
     Ok(answer.quota.value)
 }
