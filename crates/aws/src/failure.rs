@@ -90,9 +90,11 @@ fn kind(error: &RequestError) -> FailureKind {
 }
 
 fn is_about_credentials(error: &RequestError) -> bool {
+    // Found out before anything was sent.
+    if error.code.is_empty() && error.tries == 0 {
+        return true;
+    }
     let codes = [
-        // Found before anything was sent.
-        "",
         "AuthFailure",
         "ExpiredToken",
         "ExpiredTokenException",

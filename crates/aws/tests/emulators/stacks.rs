@@ -122,6 +122,19 @@ fn life(name: &str) -> Option<Vec<String>> {
     let changed = aws.ask(Ask::Deploy(other));
     assert_eq!(stack(&changed).parameters[cloud::WORKER_IMAGE], "busybox:2");
 
+    // One that is too long to be handed over by itself goes by the bucket.
+    let mut long = made.deploy();
+    let mut template = made.template.clone();
+    template["Metadata"] = json!({ "Long": "x".repeat(60_000) });
+    long.template = template.to_string();
+    long.parameters
+        .values_mut()
+        .for_each(|value| *value = "busybox:3".to_owned());
+    assert_eq!(
+        stack(&aws.ask(Ask::Deploy(long))).parameters[cloud::WORKER_IMAGE],
+        "busybox:3"
+    );
+
     let contents = aws.ask(Ask::Contents);
     let Some(Event::Contents(contents)) = contents.first() else {
         panic!("{contents:?}");

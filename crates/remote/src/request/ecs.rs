@@ -30,9 +30,9 @@ pub struct Start<'a> {
     pub definition: &'a str,
     /// Up to ten.
     pub count: u32,
-    /// A request that is tried again with the same starts nothing more.
+    /// A request that is tried again with the same starts nothing more. Up to 64 characters.
     pub client_token: &'a str,
-    /// Up to 128 characters (36 in older accounts), by which `list` finds them.
+    /// Up to 128 letters, digits and `-/_`, by which `list` finds them.
     pub started_by: &'a str,
     /// `FARGATE`, `FARGATE_SPOT`, or one of the stack's own.
     pub capacity_provider: &'a str,
@@ -253,7 +253,7 @@ pub fn describe(client: &Client, cluster: &str, arns: &[String]) -> Result<Start
 pub struct Wanted<'a> {
     /// As they were started.
     pub started_by: Option<&'a str>,
-    /// All revisions of a definition.
+    /// All revisions of a definition; AWS takes none beside `started_by`.
     pub family: Option<&'a str>,
     /// Those that are over, as long as AWS knows them; else those that run or are to run.
     pub stopped: bool,
