@@ -1,18 +1,16 @@
-//! What a stack costs: for a month in which nothing runs, and for a run. Itemised, without free tiers and tax; what has no price is named
+//! What a stack costs: for a run, and (`idle.rs`) for a month in which nothing runs. Itemised, without free tiers and tax; what has no price is named
 //! beside the sum and is not in it.
 
-use serde_json::Value as Json;
+pub use super::idle::idle;
 
 use super::fargate::Size;
 use super::prices::{Item, Region};
 use crate::project::aws::Architecture;
 
-/// As AWS counts it.
-const HOURS_OF_A_MONTH: f64 = 730.0;
 /// A task of Fargate is paid for so long at least (<https://aws.amazon.com/fargate/pricing/>).
 pub const LEAST_SECONDS: f64 = 60.0;
 /// Disk that is part of the price.
-const DISK_GIB: f64 = 20.0;
+pub(super) const DISK_GIB: f64 = 20.0;
 /// Of the dispatcher.
 pub const DISPATCHER: Size = Size {
     cpu: 256,
@@ -66,7 +64,7 @@ pub struct Used {
 }
 
 impl Bill {
-    fn add(&mut self, what: String, usd: Option<f64>) {
+    pub(super) fn add(&mut self, what: String, usd: Option<f64>) {
         self.lines.push(Line { what, usd });
     }
 
@@ -156,96 +154,8 @@ pub fn run(used: &Used, prices: &Region<'_>) -> Bill {
     bill
 }
 
-/// What a template costs in a month in which nothing runs. Of another's template, too: what costs by the hour is looked for in all of them.
-pub fn idle(template: &Json, prices: &Region<'_>) -> Bill {
-    let mut bill = Bill::default();
-    let resources: Vec<&Json> = template["Resources"]
-        .as_object()
-        .into_iter()
-        .flat_map(|resources| resources.values())
-        .collect();
-    let count = |kind: &str| resources.iter().filter(|of| of["Type"] == kind).count() as f64;
-    let mut hourly = |what: &str, number: f64, item: Item, factor: f64| {
-        if number > 0.0 {
-            bill.add(
-                format!("{number} {what}{}", if number == 1.0 { "" } else { "s" }),
-                prices.usd(item).map(|usd| usd * number * factor),
-            );
-        }
-    };
-    hourly(
-        "NAT gateway",
-        count("AWS::EC2::NatGateway"),
-        Item::NatGatewayHour,
-        HOURS_OF_A_MONTH,
-    );
-    // An address of a NAT gateway is a public address like any other.
-    hourly(
-        "public address",
-        count("AWS::EC2::EIP"),
-        Item::PublicIpv4Hour,
-        HOURS_OF_A_MONTH,
-    );
-    let zones: usize = resources
-        .iter()
-        .filter(|of| of["Type"] == "AWS::EC2::VPCEndpoint" && of["Properties"]["VpcEndpointType"] == "Interface")
-        .map(|of| of["Properties"]["SubnetIds"].as_array().map_or(1, Vec::len))
-        .sum();
-    hourly("endpoint", zones as f64, Item::EndpointHour, HOURS_OF_A_MONTH);
-    hourly("alarm", count("AWS::CloudWatch::Alarm"), Item::AlarmMonth, 1.0);
-    services(&mut bill, template, &resources, prices);
-    // Nothing of what is free is listed; what grows with use is said by name.
-    for (kind, what) in [
-        ("AWS::Logs::LogGroup", Item::LogGbMonth),
-        ("AWS::S3::Bucket", Item::S3GbMonth),
-        ("AWS::ECR::Repository", Item::ImageGbMonth),
-    ] {
-        if count(kind) > 0.0
-            && let Some(price) = prices.usd(what)
-        {
-            bill.add(format!("{}: {price} for what is kept", what.text()), Some(0.0));
-        }
-    }
-    bill
-}
-
-/// Tasks that a service keeps running.
-fn services(bill: &mut Bill, template: &Json, resources: &[&Json], prices: &Region<'_>) {
-    for service in resources.iter().filter(|of| of["Type"] == "AWS::ECS::Service") {
-        // Without a word CloudFormation starts one (aws-cloudformation-user-guide, issue 866).
-        let tasks = service["Properties"]["DesiredCount"].as_f64().unwrap_or(1.0);
-        if tasks == 0.0 {
-            continue;
-        }
-        let definition = service["Properties"]["TaskDefinition"]["Ref"]
-            .as_str()
-            .unwrap_or_default();
-        let definition = &template["Resources"][definition]["Properties"];
-        let number = |key: &str| definition[key].as_str().and_then(|text| text.parse().ok());
-        let hourly = number("Cpu").zip(number("Memory")).and_then(|(cpu, memory_mib)| {
-            let worker = Worker {
-                size: Size { cpu, memory_mib },
-                architecture: match definition["RuntimePlatform"]["CpuArchitecture"].as_str() {
-                    Some("ARM64") => Architecture::Arm64,
-                    _ => Architecture::X86_64,
-                },
-                is_spot: false,
-                has_public_ip: service["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"]
-                    == "ENABLED",
-                disk_gib: DISK_GIB,
-            };
-            worker.hourly(prices)
-        });
-        bill.add(
-            format!("{tasks} task{} of a service", if tasks == 1.0 { "" } else { "s" }),
-            hourly.map(|usd| usd * tasks * HOURS_OF_A_MONTH),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::super::prices::Prices;
     use super::*;
@@ -314,31 +224,5 @@ mod tests {
         let bill = run(&used(10, 30.0), &prices.region("xx-south-1").expect("laid"));
         assert_eq!(bill.sum(), 0.0);
         assert!(bill.unpriced().any(|what| what.contains("workers")), "{bill:?}");
-    }
-
-    /// The pattern of CDK: two NAT gateways and a task, $75 a month for nothing.
-    #[test]
-    fn a_month_of_nothing_is_what_is_always_on() {
-        let prices = Prices::embedded();
-        let prices = prices.region("us-east-1").expect("known");
-        let cdk = json!({ "Resources": {
-            "A": { "Type": "AWS::EC2::NatGateway" },
-            "B": { "Type": "AWS::EC2::NatGateway" },
-            "S": { "Type": "AWS::ECS::Service", "Properties": { "TaskDefinition": { "Ref": "T" } } },
-            "T": { "Type": "AWS::ECS::TaskDefinition", "Properties": { "Cpu": "256", "Memory": "512" } },
-            "L": { "Type": "AWS::CloudWatch::Alarm" },
-            "M": { "Type": "AWS::CloudWatch::Alarm" },
-            "Q": { "Type": "AWS::SQS::Queue" },
-        }});
-        let bill = idle(&cdk, &prices);
-        let texts: Vec<String> = bill
-            .lines
-            .iter()
-            .map(|line| format!("{}: {:.2}", line.what, line.usd.unwrap_or(-1.0)))
-            .collect();
-        assert_eq!(
-            texts,
-            ["2 NAT gateways: 65.70", "2 alarms: 0.20", "1 task of a service: 9.01"]
-        );
     }
 }

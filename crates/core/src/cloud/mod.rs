@@ -15,6 +15,7 @@ pub mod document;
 mod doorbell;
 pub mod fargate;
 pub mod iam;
+mod idle;
 pub mod image;
 mod instances;
 pub mod ladder;
