@@ -66,8 +66,12 @@ pub(crate) fn run(cost: &Cost, settings: &Settings) -> Outcome {
         return Err(unknown(&region, &prices));
     };
     let seconds = workers(&lines, &key("tasks.jsonl"))?;
+    let worker = quote::worker(&site, job(&site.project, &run.job)?).ok_or_else(|| {
+        Failure::new(format!("{} ran on machines whose price is not known here", run.name()))
+            .help("Cost Explorer has it, a day later: by the tag kingtide:project")
+    })?;
     let used = Used {
-        worker: quote::worker(&site, job(&site.project, &run.job)?)?,
+        worker,
         dispatcher_seconds: run.wall(now()).as_secs_f64(),
         tasks: run.counts.total,
         log_bytes: 0,

@@ -10,8 +10,10 @@ use kingtide_remote::wire::{Ask, Event, Premises};
 
 use super::session::Session;
 use super::site::Site;
-use super::tariff;
+use super::{fetched, tariff};
 use crate::commands::plan::foresight::{Foresight, Ground};
+use crate::commands::run::messages::{Messages, Wish};
+use crate::commands::run::messages_of;
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::settings::Settings;
@@ -19,8 +21,11 @@ use crate::settings::Settings;
 /// From the start of an execution to the first attempt, before any run tells: two tasks begin one after the other, the dispatcher's and a
 /// worker's, of 30 to 60 s each with an image of some hundred megabytes (`docs/decisions/007-aws.md`).
 const START: Duration = Duration::from_secs(90);
-/// Of a worker's own beginning so much is paid for: from the pull of its image on.
-const PAID_START: Duration = Duration::from_secs(30);
+/// Of a worker's own beginning so much is paid for, from the pull of its image on, and a minute at least.
+const TARIFF: Tariff = Tariff {
+    start: Duration::from_secs(30),
+    least: Duration::from_secs(LEAST_SECONDS as u64),
+};
 /// So many workers are looked at where nothing bounds them.
 const MOST: usize = 5000;
 
@@ -31,14 +36,10 @@ pub(crate) fn premises(session: &mut Session) -> Outcome<Premises> {
     })
 }
 
-/// A job's worker as the file says it.
-pub(crate) fn worker(site: &Site, job: &Job) -> Outcome<Worker> {
-    let size = fargate::size(&job.resources).ok_or_else(|| {
-        Failure::finding(format!("no size of Fargate holds the job `{}`", job.name))
-            .help("`kingtide synth` says what AWS would refuse")
-    })?;
-    Ok(Worker {
-        size,
+/// A job's worker as the file says it; `None` where no size of Fargate holds it: then it runs on machines whose price is not known here.
+pub(crate) fn worker(site: &Site, job: &Job) -> Option<Worker> {
+    Some(Worker {
+        size: fargate::size(&job.resources)?,
         architecture: site.aws.architecture,
         // Only tasks whose repetition still fits run there: the quote is the dearer one.
         is_spot: false,
@@ -49,13 +50,16 @@ pub(crate) fn worker(site: &Site, job: &Job) -> Outcome<Worker> {
 
 /// What bounds the workers, the narrowest first named, and what one costs.
 pub(crate) fn ground(site: &Site, job: &Job, premises: Option<&Premises>, settings: &Settings) -> Outcome<Ground> {
-    let worker = worker(site, job)?;
-    let cores = f64::from(worker.size.cpu) / 1024.0;
+    let worker = worker(site, job);
+    let cores = worker.map_or(f64::from(job.resources.cpu_milli) / 1000.0, |worker| {
+        f64::from(worker.size.cpu) / 1024.0
+    });
     let mut bounds: Vec<(usize, &'static str)> = vec![(MOST, "tasks of a cluster")];
     bounds.extend(job.max_workers.map(|most| (most as usize, "max_workers")));
     bounds.extend(site.aws.max_workers.map(|most| (most as usize, "[aws] max_workers")));
     if let Some(premises) = premises {
-        if let Some(quota) = premises.vcpu_quota {
+        // Other machines have a quota of their own, by their kind.
+        if let Some(quota) = premises.vcpu_quota.filter(|_| worker.is_some()) {
             // The dispatcher has a quarter of one.
             let free = (quota - premises.vcpus_in_use.unwrap_or(0.0) - 0.25).max(0.0);
             bounds.push(((free / cores) as usize, "the quota of Fargate's vCPUs"));
@@ -77,7 +81,7 @@ pub(crate) fn ground(site: &Site, job: &Job, premises: Option<&Premises>, settin
         .or_else(|| site.region());
     let prices = tariff::load();
     let known = region.as_deref().and_then(|region| prices.region(region));
-    let hourly = known.and_then(|prices| worker.hourly(&prices));
+    let hourly = known.zip(worker).and_then(|(prices, worker)| worker.hourly(&prices));
     if hourly.is_none() && !settings.quiet {
         let region = region.unwrap_or_else(|| "this region".to_owned());
         output::say(&format!(
@@ -89,12 +93,30 @@ pub(crate) fn ground(site: &Site, job: &Job, premises: Option<&Premises>, settin
         limit,
         start: START,
         hourly,
-        tariff: Tariff {
-            start: PAID_START,
-            least: Duration::from_secs_f64(LEAST_SECONDS),
-        },
+        tariff: TARIFF,
         is_aws: true,
     })
+}
+
+/// Hours of workers that a run of the job's own messages takes, as far as anything tells.
+pub(crate) fn worker_hours(site: &Site, job: &Job) -> Option<f64> {
+    // Whatever an hour costs: it is divided by it again.
+    let ground = Ground {
+        slots: MOST,
+        limit: "",
+        start: START,
+        hourly: Some(1.0),
+        tariff: TARIFF,
+        is_aws: true,
+    };
+    let wish = Wish::Params;
+    messages_of(job, &wish).ok()?;
+    if Messages::check(&site.place, job, &wish).findings.has_errors() {
+        return None;
+    }
+    let known = fetched::known(site);
+    let of = Foresight::of(&[&known, &site.place], job, &wish, &ground, None, None).ok()?;
+    of.proposal?.chosen.cost
 }
 
 /// All that a run costs, as it is foreseen; `None` where that or the prices are not known.
@@ -107,9 +129,12 @@ pub(crate) fn bill(site: &Site, job: &Job, region: &str, of: &Foresight, ground:
     let Some((cost, hourly)) = chosen.cost.zip(ground.hourly).filter(|(_, hourly)| *hourly > 0.0) else {
         return Ok(None);
     };
+    let Some(worker) = worker(site, job) else {
+        return Ok(None);
+    };
     let each = cost / hourly * 3600.0 / chosen.workers.max(1) as f64;
     let used = Used {
-        worker: worker(site, job)?,
+        worker,
         seconds: vec![each; chosen.workers],
         dispatcher_seconds: chosen.finish.quantile(0.5).as_secs_f64(),
         tasks: of.tasks as u64,

@@ -10,6 +10,7 @@ use kingtide_remote::wire::{Ask, Event, Stack, Target};
 
 use super::session::Session;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output::text::now;
 use crate::project::{Checked, Needs, Place, print_findings};
 use crate::settings::Settings;
 
@@ -68,6 +69,19 @@ impl Site {
             print_findings(&findings, &self.file, &self.source, settings);
             Failure::said(Exit::Findings)
         })
+    }
+
+    /// Whether what is to start by itself still can.
+    ///
+    /// # Errors
+    /// When its time is over.
+    pub(crate) fn check_moments(&self, settings: &Settings) -> Outcome<()> {
+        let findings = cloud::limits::check_moments(&self.project, now());
+        print_findings(&findings, &self.file, &self.source, settings);
+        match findings.has_errors() {
+            true => Err(Failure::said(Exit::Findings)),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn target(&self) -> Target {

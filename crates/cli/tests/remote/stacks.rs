@@ -81,6 +81,14 @@ fn bad_news_is_said_well() {
     let mut stuck = stack(&project, "UPDATE_ROLLBACK_FAILED", |_| ());
     stuck["reason"] = json!("The following resource(s) failed to update: [RetrainQueue]");
     insta::assert_snapshot!("rollback failed", deploy(&[stuck]));
+    let late = project
+        .read("kingtide.toml")
+        .replace("max_workers = 2", "schedule = { at = \"2020-01-01T06:00:00\" }");
+    let kept = project.read("kingtide.toml");
+    project.write("kingtide.toml", late);
+    let text = project.run(&["deploy", "--yes"]).expect_code(3).text();
+    assert!(text.contains("2020-01-01T06:00:00"), "{text}");
+    project.write("kingtide.toml", kept);
     // It dies in the middle of an answer.
     let hello = project.read("aws/hello");
     let greeting = format!(
@@ -125,7 +133,7 @@ fn a_diff_shows_resources_permissions_drift_and_what_it_costs() {
         "changed by hand",
         "/VisibilityTimeout: 30 was made, 45 is there",
         "$0.00 a month → $0.10 a month",
-        "run   retrain: $",
+        "run   retrain: about $",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

@@ -20,6 +20,7 @@ use crate::settings::Settings;
 pub(crate) fn run(deploy: &Deploy, settings: &Settings) -> Outcome {
     let site = Site::find(settings, deploy.env.as_deref())?;
     let template = site.compile(settings)?;
+    site.check_moments(settings)?;
     let mut session = site.session()?;
     let standing = Standing::ask(&mut session, true)?;
     if let Some(stack) = standing.stack() {

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::output::style::Style;
 use crate::output::text::{cut, plural, tame};
+use crate::remote::quote;
 use crate::remote::site::Site;
 use crate::remote::tariff::dollars;
 
@@ -37,23 +38,34 @@ pub(crate) struct Comparison {
 pub(crate) struct Costs {
     idle_before: Option<Bill>,
     idle: Bill,
-    /// By job, a worker for an hour: before and after.
-    workers: Vec<(String, Option<f64>, Option<f64>)>,
+    workers: Vec<OfWorker>,
+}
+
+/// What a job's worker costs for an hour, before and after.
+#[derive(Debug)]
+struct OfWorker {
+    job: String,
+    before: Option<f64>,
+    after: Option<f64>,
+    /// That a run of the job's own messages takes, as far as anything tells.
+    hours: Option<f64>,
 }
 
 impl Costs {
     pub(crate) fn of(site: &Site, before: Option<&Json>, after: &Json, prices: &Region<'_>) -> Costs {
-        let jobs = site.project.jobs.keys();
-        let workers = jobs.map(|job| {
-            let of = |template: &Json| worker(template, job).and_then(|worker| worker.hourly(prices));
-            (job.clone(), before.and_then(of), of(after))
+        let workers = site.project.jobs.values().map(|job| {
+            let of = |template: &Json| worker(template, &job.name).and_then(|worker| worker.hourly(prices));
+            OfWorker {
+                job: job.name.clone(),
+                before: before.and_then(of),
+                after: of(after),
+                hours: quote::worker_hours(site, job),
+            }
         });
         Costs {
             idle_before: before.map(|before| cost::idle(before, prices)),
             idle: cost::idle(after, prices),
-            workers: workers
-                .filter(|(_, before, after)| before.is_some() || after.is_some())
-                .collect(),
+            workers: workers.filter(|of| of.before.is_some() || of.after.is_some()).collect(),
         }
     }
 }
@@ -236,16 +248,28 @@ fn cost(lines: &mut Vec<String>, costs: &Costs, style: Style) {
         let amount = line.usd.map_or_else(|| "unknown".to_owned(), dollars);
         lines.push(style.dim(&format!("      {amount:>8}  {}", line.what)));
     }
-    for (job, before, after) in &costs.workers {
-        let hour = |usd: &Option<f64>| usd.map_or_else(|| "unknown".to_owned(), |usd| format!("${usd:.4}"));
-        let amount = match (before, after) {
-            (Some(_), Some(_)) if before != after => format!("{} → {}", hour(before), hour(after)),
-            (Some(_), None) => format!("{} → none", hour(before)),
-            _ => hour(after),
-        };
-        lines.push(format!(
-            "run   {job}: {amount} for a worker and an hour; `kingtide plan {job} --on aws` says what a run costs"
-        ));
+    lines.extend(costs.workers.iter().map(of_run));
+}
+
+fn of_run(of: &OfWorker) -> String {
+    let hour = |usd: f64| format!("${usd:.4}");
+    let change = |amount: &dyn Fn(f64) -> String| match (of.before, of.after) {
+        (Some(before), Some(after)) if before != after => format!("{} → {}", amount(before), amount(after)),
+        (_, Some(after)) => amount(after),
+        (Some(before), None) => format!("{} → none", amount(before)),
+        (None, None) => "unknown".to_owned(),
+    };
+    let job = &of.job;
+    match of.hours {
+        Some(hours) => format!(
+            "run   {job}: about {} for its workers, {} for each of their hours",
+            change(&|usd| dollars(usd * hours)),
+            change(&hour)
+        ),
+        None => format!(
+            "run   {job}: {} for a worker and an hour; nothing tells yet how long a run takes",
+            change(&hour)
+        ),
     }
 }
 
@@ -288,7 +312,7 @@ pub(crate) fn json(of: &Comparison) -> Json {
         let workers = costs
             .workers
             .iter()
-            .map(|(job, before, after)| json!({ "job": job, "hour_before": before, "hour": after }));
+            .map(|of| json!({ "job": of.job, "hour_before": of.before, "hour": of.after, "hours_of_a_run": of.hours }));
         json!({
             "idle_before": costs.idle_before.as_ref().map(bill),
             "idle": bill(&costs.idle),

@@ -123,7 +123,9 @@ fn choices(of: &Foresight, proposal: &Proposal, style: Style) -> String {
             duration(choice.finish.quantile(0.5)),
             duration(choice.finish.quantile(0.95)),
             choice.chance.map_or_else(String::new, text::chance),
-            choice.cost.map_or_else(String::new, money),
+            choice
+                .cost
+                .map_or_else(String::new, |cost| if of.is_aws { dollars(cost) } else { money(cost) }),
             style.dim(&remark),
         ]);
     }
