@@ -1,8 +1,9 @@
 //! `premises`: what bounds a run, the account's quotas and the addresses that are free.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use kingtide_remote::request::{Client, Kind, RequestError, cloudformation, ec2, quotas};
+use kingtide_remote::request::{Client, Kind, RequestError, cloudformation, cloudwatch, ec2, quotas};
 use kingtide_remote::wire::{Event, Premises};
 use serde_json::Value as Json;
 
@@ -22,7 +23,12 @@ pub(crate) fn premises(site: &mut Site<'_>) -> Outcome {
         region: site.client.region().to_owned(),
         vcpu_quota: quota(site.client, quotas::FARGATE_ON_DEMAND)?,
         spot_vcpu_quota: quota(site.client, quotas::FARGATE_SPOT)?,
-        vcpus_in_use: None,
+        vcpus_in_use: allowed(cloudwatch::fargate_vcpus(
+            site.client,
+            cloudwatch::ON_DEMAND,
+            SystemTime::now(),
+        ))?
+        .flatten(),
         addresses,
     };
     site.say(Event::Premises(premises))

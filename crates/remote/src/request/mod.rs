@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod cloudformation;
+pub mod cloudwatch;
 pub mod credentials;
 pub mod ec2;
 pub mod ecr;
