@@ -10,6 +10,7 @@ use kingtide_core::project::{ImageSource, Job};
 use kingtide_remote::wire::{Ask, Base, Event, Registry, Repository};
 use kingtide_runtime::docker::{DockerError, Image, Login, Workshop};
 
+use super::binary;
 use crate::commands::run::messages::{Messages, Wish};
 use crate::exit::{Failure, Outcome};
 use crate::output;
@@ -133,10 +134,16 @@ fn registry(site: &Site, session: &mut Session, made: &[Made], settings: &Settin
 /// The image of one binary and nothing else.
 fn worker(site: &Site, workshop: &Workshop, platform: &str, say: &mut dyn FnMut(String)) -> Outcome<Made> {
     let binary = worker_binary(platform)?;
+    let failed = |error| Failure::new(format!("failed to read `{}`", binary.display())).because(error);
+    let bytes = std::fs::read(&binary).map_err(failed)?;
+    binary::check(&bytes, platform).map_err(|unfit| {
+        Failure::new(format!("`{}` cannot go into a task for {platform}", binary.display()))
+            .because(unfit)
+            .help(built_by(platform))
+    })?;
     // A folder with the binary alone: nothing of what lies beside it is sent.
     let folder = tempfile_folder()?;
-    let copied = std::fs::copy(&binary, folder.path.join(WORKER));
-    copied.map_err(|error| Failure::new(format!("failed to read `{}`", binary.display())).because(error))?;
+    std::fs::copy(&binary, folder.path.join(WORKER)).map_err(failed)?;
     let dockerfile = format!("FROM scratch\nCOPY [\"{WORKER}\", \"/{WORKER}\"]\nENTRYPOINT [\"/{WORKER}\"]\n");
     let name = format!("{}-worker", site.stack);
     let image = workshop
@@ -184,11 +191,19 @@ fn worker_binary(platform: &str) -> Outcome<PathBuf> {
         }
     });
     beside.filter(|path| path.is_file()).ok_or_else(|| {
-        Failure::new(format!("there is no `{WORKER}` for {platform} beside this executable: it goes into each task"))
-            .help(format!(
-                "build it: cargo build --release --package kingtide-worker --target {machine}-unknown-linux-musl; `{WORKER_VARIABLE}` names another place"
-            ))
+        Failure::new(format!(
+            "there is no `{WORKER}` for {platform} beside this executable: it goes into each task"
+        ))
+        .help(built_by(platform))
     })
+}
+
+fn built_by(platform: &str) -> String {
+    let machine = match platform {
+        "linux/arm64" => " aarch64",
+        _ => "",
+    };
+    format!("build it: cargo xtask worker{machine}; `{WORKER_VARIABLE}` names another place")
 }
 
 fn of_job(site: &Site, job: &Job, workshop: &Workshop, platform: &str, say: &mut dyn FnMut(String)) -> Outcome<Image> {

@@ -1,6 +1,7 @@
-//! `deploy`: images are made and pushed (`deploy/images.rs`), what changes is shown, and where it is wanted it is changed. What was interrupted
+//! `deploy`: images are made and pushed (`deploy/images.rs`; `deploy/binary.rs`: what can be a worker), what changes is shown, and where it is wanted it is changed. What was interrupted
 //! goes on with the next one: images are known by their content, and a stack by its state.
 
+mod binary;
 mod images;
 
 use std::io::Write;
