@@ -16,6 +16,9 @@ use super::is_taken;
 use crate::failure::{Failure, Outcome, file};
 use crate::site::{Site, now_ms, of_job, output};
 
+/// The planner counts in seconds; what is kept is kept in milliseconds.
+const MS: f64 = 1000.0;
+
 pub(crate) fn start(site: &mut Site<'_>, start: &Start) -> Outcome {
     let stack = site.deployed()?;
     let bucket = output(&stack, "Bucket")?;
@@ -26,8 +29,9 @@ pub(crate) fn start(site: &mut Site<'_>, start: &Start) -> Outcome {
     let keys = site.keys().run(run);
     s3::put_file(site.client, bucket, &keys.messages(), &messages, Condition::Always)?;
     if !start.predictions.is_empty() {
+        let in_ms = |(mu, sigma): &(f64, f64)| (mu + MS.ln(), *sigma);
         let predictions = Predictions {
-            predictions: start.predictions.clone(),
+            predictions: start.predictions.iter().map(in_ms).collect(),
         };
         put(site, bucket, &keys.predictions(), &record::write(&predictions))?;
     }

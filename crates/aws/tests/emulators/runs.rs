@@ -41,7 +41,7 @@ fn a_run_is_opened_watched_and_fetched() {
         deadline: Some(1_800_000_000_000),
         workers: Some(2),
         max_cost: None,
-        predictions: vec![(13.0, 0.4), (14.0, 0.4)],
+        predictions: vec![(600_f64.ln(), 0.4), (2400_f64.ln(), 0.4)],
         by: "anna".to_owned(),
     });
     let (first, execution) = started(&aws.ask(start.clone()));
@@ -57,7 +57,9 @@ fn a_run_is_opened_watched_and_fetched() {
     );
     assert_eq!(document.inputs.get("who"), Some(&json!("anna")));
     let predictions: Predictions = record::read("p", &body(&keys.predictions())).expect("a document");
-    assert_eq!(predictions.predictions[1], (14.0, 0.4));
+    // Here in seconds, there in milliseconds.
+    let (mu, sigma) = predictions.predictions[1];
+    assert!((mu.exp() - 2400e3).abs() < 1.0 && sigma == 0.4, "{predictions:?}");
 
     // It is cancelled once, by whoever was first.
     let cancel = |run, by: &str| Ask::Cancel { run, by: by.to_owned() };

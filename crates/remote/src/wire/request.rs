@@ -109,7 +109,7 @@ pub struct Start {
     pub workers: Option<u32>,
     /// Dollars.
     pub max_cost: Option<f64>,
-    /// What the planner knows of its tasks, in the order of the messages: median and spread of the logarithm. Longest first is sent first.
+    /// What the planner knows of its tasks, in the order of the messages: mean and spread of the logarithm of seconds. Longest first is sent first.
     pub predictions: Vec<(f64, f64)>,
     pub by: String,
 }
