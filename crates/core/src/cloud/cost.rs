@@ -156,7 +156,6 @@ pub fn run(used: &Used, prices: &Region<'_>) -> Bill {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::prices::Prices;
     use super::*;
 

@@ -254,7 +254,9 @@ fn repository(name: &str, image: &Image) -> Repository {
 /// Messages of runs that nobody hands any: they lie in the bucket, by their content.
 fn params(site: &Site, template: &Template, ready: &mut Ready) -> Outcome<()> {
     for job in site.project.jobs.values().filter(|job| job.params.is_some()) {
-        let parameter = image::parameter_of(job).replace("Image", "Params");
+        let Some(parameter) = image::params_of(job) else {
+            continue;
+        };
         if !template.parameters.contains_key(&parameter) {
             continue;
         }

@@ -3,6 +3,7 @@
 
 mod binary;
 mod images;
+mod urls;
 
 use std::io::Write;
 
@@ -22,6 +23,8 @@ pub(crate) fn run(deploy: &Deploy, settings: &Settings) -> Outcome {
     let site = Site::find(settings, deploy.env.as_deref())?;
     let template = site.compile(settings)?;
     site.check_moments(settings)?;
+    site.warn(&template, settings);
+    let urls = urls::urls(&template)?;
     let mut session = site.session()?;
     let standing = Standing::ask(&mut session, true)?;
     if let Some(stack) = standing.stack() {
@@ -42,6 +45,7 @@ pub(crate) fn run(deploy: &Deploy, settings: &Settings) -> Outcome {
     let mut values = parameters(stack);
     values.retain(|name, _| template.parameters.contains_key(name));
     values.extend(made.parameters);
+    values.extend(urls);
     let comparison = compare(&site, &template, stack, &values, standing.region())?;
     if !settings.quiet {
         output::say(&render::render(&comparison, settings.err));
