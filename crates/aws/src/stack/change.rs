@@ -33,7 +33,7 @@ pub(super) fn ready(site: &mut Site<'_>) -> Outcome<Option<Stack>> {
             Step::Wait => {
                 let id = found.map(|stack| stack.id).unwrap_or_default();
                 let after = newest(site, &id)?;
-                follow(site, &id, after)?;
+                follow(site, &id, after, false)?;
             }
             Step::Refuse(help) => {
                 let stack = found.unwrap_or_default();
@@ -81,7 +81,7 @@ pub(super) fn make(site: &mut Site<'_>, before: Option<&Stack>, change: &Change<
     }
     let after = newest(site, site.stack)?;
     cloudformation::execute_change_set(site.client, site.stack, &name)?;
-    let (stack, events) = follow(site, site.stack, after)?;
+    let (stack, events) = follow(site, site.stack, after, true)?;
     let stack = stack.unwrap_or_default();
     match standing::is_well(&stack.status) {
         true => Ok(stack),

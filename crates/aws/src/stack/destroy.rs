@@ -42,7 +42,7 @@ pub(crate) fn destroy(site: &mut Site<'_>, with_data: bool) -> Outcome {
     }
     let after = newest(site, &stack.id)?;
     cloudformation::delete(site.client, &stack.id)?;
-    let (left, events) = follow(site, &stack.id, after)?;
+    let (left, events) = follow(site, &stack.id, after, true)?;
     if let Some(left) = left {
         let what = format!("the stack `{}` could not be removed whole", site.stack);
         let failure = explain(&what, &left.status, left.reason.as_deref(), &events);

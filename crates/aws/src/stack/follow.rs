@@ -16,8 +16,18 @@ pub(super) fn newest(site: &Site<'_>, stack: &str) -> Outcome<String> {
     Ok(newest.map(|event| event.id).unwrap_or_default())
 }
 
-/// Tells all events after that one until the stack is over; how it stands then, `None` where it is gone.
-pub(super) fn follow(site: &mut Site<'_>, stack: &str, after: String) -> Outcome<(Option<Stack>, Vec<Event>)> {
+/// So often a stack may look as if nothing had begun, after something was.
+const LATE: u32 = 8;
+
+/// Tells all events after that one until the stack is over; how it stands then, `None` where it is gone. `has_begun`: something was set going just
+/// now, and a stack that looks untouched is not over yet.
+pub(super) fn follow(
+    site: &mut Site<'_>,
+    stack: &str,
+    after: String,
+    has_begun: bool,
+) -> Outcome<(Option<Stack>, Vec<Event>)> {
+    let mut untouched = if has_begun { LATE } else { 0 };
     let mut told: Vec<Event> = Vec::new();
     let mut after = after;
     let mut pace = Pace::new();
@@ -36,6 +46,10 @@ pub(super) fn follow(site: &mut Site<'_>, stack: &str, after: String) -> Outcome
         }
         match state {
             Some(state) if !standing::is_over(&state.status) => pace.wait(),
+            Some(_) if told.is_empty() && untouched > 0 => {
+                untouched -= 1;
+                pace.wait();
+            }
             Some(state) if state.status == "DELETE_COMPLETE" => return Ok((None, told)),
             state => return Ok((state, told)),
         }

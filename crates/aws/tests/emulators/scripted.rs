@@ -222,6 +222,31 @@ fn a_deploy_that_fails_is_explained_by_what_failed_first() {
 }
 
 #[test]
+fn a_stack_that_has_not_heard_of_its_change_yet_is_not_taken_for_changed() {
+    let before = [("1", "flights", "UPDATE_COMPLETE", "")];
+    let after = [("2", "flights", "UPDATE_ROLLBACK_COMPLETE", ""), before[0]];
+    let script = Script::start(&[
+        ("GetCallerIdentity", &[identity()]),
+        (
+            "DescribeStacks",
+            &[
+                stack("UPDATE_COMPLETE"),
+                stack("UPDATE_COMPLETE"),
+                stack("UPDATE_IN_PROGRESS"),
+                stack("UPDATE_ROLLBACK_COMPLETE"),
+            ],
+        ),
+        (
+            "DescribeStackEvents",
+            &[events(&before), events(&before), events(&before), events(&after)],
+        ),
+        ("DescribeChangeSet", &[change_set("CREATE_COMPLETE", "")]),
+    ]);
+    let failed = script.deploy().expect_err("it fails, later");
+    assert!(failed.message.contains("UPDATE_ROLLBACK_COMPLETE"), "{failed:?}");
+}
+
+#[test]
 fn a_template_that_is_refused_is_so_in_cloudformations_words() {
     let script = Script::start(&[
         ("GetCallerIdentity", &[identity()]),
