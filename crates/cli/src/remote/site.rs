@@ -71,7 +71,6 @@ impl Site {
         })
     }
 
-<<<<<<< HEAD
     /// Whether what is to start by itself still can.
     ///
     /// # Errors
@@ -83,11 +82,11 @@ impl Site {
             true => Err(Failure::said(Exit::Findings)),
             false => Ok(()),
         }
-=======
+    }
+
     /// What whoever deploys should know.
     pub(crate) fn warn(&self, template: &Template, settings: &Settings) {
         print_findings(&template.warnings, &self.file, &self.source, settings);
->>>>>>> 5cc8ed9 ([aws] deploy hands over the webhooks that stand in variables, and says what should be known)
     }
 
     pub(crate) fn target(&self) -> Target {
