@@ -18,7 +18,7 @@ usage: cargo xtask <chore>
   check [--only SUITE]... [--release-budget]   everything that must hold, with the time it took against its budget
   generate                                     rewrite the files that come from the binary (docs/)
   bench <area> [option]...                     measure against peers, write bench/results/<area>.md
-  sim [--schedules N] [--seed N]               the engine under seeded misfortune, on all cores
+  sim [--aws] [--schedules N] [--seed N]       the engine, or runs on AWS, under seeded misfortune, on all cores
   kill [option]...                             end runtime and keeper at random, many times, and look at what is left
 ";
 

@@ -1,6 +1,6 @@
 //! For tests only: the simulator (`sim`), scenarios to read aloud (`scenario`), projects in temporary folders run by the real binary (`project`, `running`), a
 //! look at the process table (`processes`), the kill loop (`kill_loop`), waiting with a limit (`patience`), and the redactor that makes output
-//! comparable (`redactor`), `up` and its queues (`sqs`), an S3 in memory (`s3`), terminals (`terminal`) and what is seen on them (`screen`). Nothing here is linked into what users get.
+//! comparable (`redactor`), `up` and its queues (`sqs`), executions of state machines (`states`), an S3 in memory (`s3`), terminals (`terminal`) and what is seen on them (`screen`). Nothing here is linked into what users get.
 //!
 //! Whatever goes wrong panics: the caller is a test, and the text of the panic is what its reader sees.
 
@@ -15,6 +15,8 @@ pub mod scenario;
 pub mod screen;
 pub mod sim;
 pub mod sqs;
+pub mod states;
+pub mod states;
 pub mod terminal;
 
 pub use processes::assert_no_process_left;

@@ -7,6 +7,9 @@ use super::warning::{Kind, Warning};
 use super::{Dispatcher, EVERY, LAG, PATIENCE};
 use crate::time::Timestamp;
 
+/// A call whose outcome is not known is made again so often.
+const MOST_TRIES: u32 = 8;
+
 impl Dispatcher {
     pub(super) fn on_launched(
         &mut self,
@@ -48,7 +51,13 @@ impl Dispatcher {
         let Some(asked) = self.memory.asked.get_mut(&number) else {
             return Vec::new();
         };
-        if self.memory.ending.is_none() && Refusal::of(why) == Refusal::Throttled {
+        let is_again = match Refusal::of(why) {
+            Refusal::Throttled => true,
+            // It may have been accepted all the same: the same token finds that out.
+            Refusal::Trouble => asked.tries < MOST_TRIES,
+            Refusal::Capacity | Refusal::Quota | Refusal::Denied => false,
+        };
+        if self.memory.ending.is_none() && is_again {
             self.launches.throttled(now, asked, &mut self.random);
             return Vec::new();
         }

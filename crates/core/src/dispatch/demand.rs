@@ -94,7 +94,7 @@ impl Dispatcher {
 
     /// Messages that a queue is said to have for whoever asks.
     pub(super) fn hint(&self, size: usize) -> usize {
-        if self.futile >= FUTILE {
+        if self.futile.0 >= FUTILE {
             return 0;
         }
         self.queues.get(size).map_or(0, |queue| queue.visible as usize)
@@ -126,7 +126,7 @@ impl Dispatcher {
         let missing: Vec<i64> = missing.collect();
         self.tasks.enqueue(missing);
         self.missing_since = None;
-        self.futile = 0;
+        self.futile.0 = 0;
     }
 
     /// Nobody hides a message for longer, who still lives.

@@ -65,18 +65,21 @@ pub struct Dispatcher {
     /// Tasks that run, as far as their workers live.
     running: usize,
     queues: Vec<Backlog>,
-    /// Something has begun or ended, or was sent, or a worker has gone.
+    /// Something has begun or ended, has arrived or was sent.
     moved_at: Timestamp,
     /// All queues are said to be empty since then, and so often.
     empty: Option<(Timestamp, u32)>,
+    /// Something is said to be in them since then.
+    full_since: Timestamp,
     /// Nothing is said to wait since then, though something has no end.
     missing_since: Option<Timestamp>,
     /// Messages that none of ours were waiting for are there since then.
     foreign_since: Option<Timestamp>,
     /// When messages of workers that were lost may be received again.
     due: Vec<Timestamp>,
-    /// Workers in a row that left without having begun anything.
-    futile: u32,
+    /// Workers in a row that left without having begun anything, and when that was seen last.
+    futile: (u32, Timestamp),
+    foreseen_at: Timestamp,
     last_begin: Timestamp,
     /// Workers in a row that failed, with nothing begun or ended in between, and why.
     false_starts: (u32, String),
@@ -113,10 +116,12 @@ impl Dispatcher {
             queues: Vec::new(),
             moved_at: now,
             empty: None,
+            full_since: now,
             missing_since: None,
             foreign_since: None,
             due: Vec::new(),
-            futile: 0,
+            futile: (0, now),
+            foreseen_at: opening.opened_at,
             last_begin: opening.opened_at,
             false_starts: (0, String::new()),
             most_seen: None,

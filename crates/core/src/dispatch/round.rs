@@ -46,16 +46,18 @@ impl Dispatcher {
             self.memory.last_over = self.memory.last_over.max(Some(ended));
         }
         if has_moved {
-            self.futile = 0;
+            self.futile.0 = 0;
             self.false_starts.0 = 0;
             self.moved_at = now;
         }
         for parting in crew::look(&mut self.memory, now, &seen.tasks, &self.opening.sizes) {
-            self.moved_at = now;
             self.on_parting(now, parting);
         }
         self.queues.clone_from(&seen.queues);
         let is_empty = self.queues.iter().all(super::Backlog::is_empty);
+        if is_empty {
+            self.full_since = now;
+        }
         self.empty = match self.empty {
             Some((since, looks)) if is_empty => Some((since, looks + 1)),
             None if is_empty => Some((now, 1)),
@@ -77,7 +79,7 @@ impl Dispatcher {
 
     fn on_parting(&mut self, now: Timestamp, parting: Parting) {
         match parting {
-            Parting::Left { asked_at } if self.last_begin < asked_at => self.futile += 1,
+            Parting::Left { asked_at } if self.last_begin < asked_at => self.futile = (self.futile.0 + 1, now),
             Parting::Left { .. } | Parting::Told => {}
             // Its message is there again when it has been silent for so long.
             Parting::Lost { at } => self.due.push(at + VISIBILITY),
@@ -105,6 +107,9 @@ impl Dispatcher {
     pub(super) fn round(&mut self, now: Timestamp) -> Vec<Effect> {
         if self.most_until <= now {
             self.most_seen = None;
+        }
+        if now.since(self.futile.1) >= PATIENCE {
+            self.futile.0 = 0;
         }
         let mut warnings = Vec::new();
         if self.memory.ending.is_none()
@@ -137,9 +142,6 @@ impl Dispatcher {
 
     /// Why the run is to be ended before all is done.
     fn why_end(&mut self, now: Timestamp, warnings: &mut Vec<Warning>) -> Option<Why> {
-        if self.tasks.open.is_empty() {
-            return None;
-        }
         if let Some(most) = self.opening.job.max_duration
             && now.since(self.opening.opened_at) >= most
         {
@@ -189,7 +191,7 @@ impl Dispatcher {
         let is_empty = self.empty.is_some_and(|(_, looks)| looks >= EMPTY_LOOKS);
         // Somebody hides a message of no concern to us, or the count is wrong: workers have asked, and nothing was there.
         let hint: usize = (0..self.queues.len()).map(|size| self.hint(size)).sum();
-        let is_quiet = hint == 0 && now.since(self.moved_at) >= PATIENCE + self.longest_hidden();
+        let is_quiet = hint == 0 && now.since(self.moved_at.max(self.full_since)) >= PATIENCE + self.longest_hidden();
         self.tasks.all_sent() && self.launches.short.is_empty() && (is_empty || is_quiet)
     }
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::Dispatcher;
 use super::crew::LEAST_PAID;
 use super::event::{Foreseen, Market};
 use super::warning::{Kind, Warning};
+use super::{Dispatcher, PATIENCE};
 use crate::plan::burst::{Draws, Order, Tariff, coarse};
 use crate::plan::outlook::Level;
 use crate::plan::size::{self, Terms};
@@ -55,12 +55,17 @@ impl Dispatcher {
             self.memory.wanted = self.first(now, most, warnings) as u32;
         }
         let wanted = self.memory.wanted as usize;
-        let level = self.outlook.level(now);
         let Some(deadline) = self.opening.deadline else {
             self.memory.wanted = wanted.max(most.min(left)) as u32;
-            self.foreseen = Some(self.finish(now, most.min(left), &level));
+            // Nothing depends on it: where nothing has happened it is looked at now and then.
+            if self.foreseen.is_none() || self.moved_at > self.foreseen_at || now.since(self.foreseen_at) >= PATIENCE {
+                self.foreseen_at = now;
+                let level = self.outlook.level(now);
+                self.foreseen = Some(self.finish(now, most.min(left), &level));
+            }
             return;
         };
+        let level = self.outlook.level(now);
         let confidence = self.opening.job.confidence;
         let enough = confidence - CLEARLY.min(SHARE * confidence.min(1.0 - confidence));
         let mut foreseen = self.finish(now, wanted.min(most), &level);

@@ -72,7 +72,7 @@ impl Dispatcher {
             .ending
             .as_ref()
             .map(|(why, _)| why)
-            .filter(|_| cancelled > 0);
+            .filter(|_| cancelled > 0 || total == 0);
         let (state, reason) = match why {
             Some(Why::Cancelled) => (RunState::Cancelled, Some("cancelled".to_owned())),
             Some(Why::TooLong) if is_borne => (
@@ -87,6 +87,7 @@ impl Dispatcher {
                     format!("it has cost its `max_cost` of ${max_cost:.2}: {cancelled} of {total} tasks were not done");
                 (RunState::Failed, Some(reason))
             }
+            Some(Why::Hopeless(reason)) if total == 0 => (RunState::Failed, Some(reason.clone())),
             Some(Why::Hopeless(reason)) => (
                 RunState::Failed,
                 Some(format!("{reason}; {cancelled} of {total} tasks were not done")),

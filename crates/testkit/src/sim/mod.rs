@@ -3,6 +3,7 @@
 //!
 //! It interprets effects itself, so it needs no ports and no mocks. A broken invariant panics with the seed.
 
+pub mod aws;
 pub mod consumer;
 mod job;
 mod keeper;
