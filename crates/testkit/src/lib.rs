@@ -16,7 +16,6 @@ pub mod screen;
 pub mod sim;
 pub mod sqs;
 pub mod states;
-pub mod states;
 pub mod terminal;
 
 pub use processes::assert_no_process_left;
