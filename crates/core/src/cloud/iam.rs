@@ -62,7 +62,7 @@ pub struct Role {
 
 impl Role {
     /// Only for resources of this account (the confused deputy: <https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html>).
-    /// The instances of EC2 are nobody's deputy, and send no account along.
+    /// EC2 for its instances and ECS for its infrastructure are not known to send an account along.
     pub fn resource(&self, origin: &str, tags: &Json) -> Resource {
         let mut properties = json!({
             "AssumeRolePolicyDocument": {
@@ -75,7 +75,7 @@ impl Role {
             },
             "Tags": tags,
         });
-        if self.service != "ec2.amazonaws.com" {
+        if !matches!(self.service, "ec2.amazonaws.com" | "ecs.amazonaws.com") {
             properties["AssumeRolePolicyDocument"]["Statement"][0]["Condition"] =
                 json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
         }
