@@ -2,14 +2,14 @@
 //! The only place that knows of it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use kingtide_remote::request::Client;
 use kingtide_remote::request::credentials::{Credentials, CredentialsError, Provide, Tried};
-use kingtide_remote::request::transport::{Surroundings, Transport};
+use kingtide_remote::request::transport::{BundleError, Surroundings, Transport};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,6 +26,9 @@ pub enum ClientError {
     /// Nobody says where.
     #[error(transparent)]
     Region(#[from] NoRegion),
+    /// `AWS_CA_BUNDLE` names what cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The machine has no room for a thread.
     #[error("the search for credentials cannot be started")]
     Runtime(#[source] std::io::Error),
@@ -42,7 +45,10 @@ struct Laptop {
 /// # Errors
 /// When no region is said anywhere.
 pub fn client(region: Option<&str>) -> Result<Client, ClientError> {
-    let transport = Transport::new(Surroundings::Machine);
+    let transport = match env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        Some(bundle) => Transport::trusting(Surroundings::Machine, Path::new(&bundle))?,
+        None => Transport::new(Surroundings::Machine),
+    };
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = Arc::new(runtime.map_err(ClientError::Runtime)?);
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(Http::new(transport.clone()));

@@ -122,6 +122,8 @@ impl From<ClientError> for Failure {
         match error {
             ClientError::Region(error) => Failure::new(FailureKind::Region, error.to_string())
                 .help("set [aws] region, AWS_REGION, or a region in the profile"),
+            ClientError::Bundle(error) => Failure::new(FailureKind::Refused, error.to_string())
+                .help("set AWS_CA_BUNDLE to a file of certificates, or to nothing"),
             ClientError::Runtime(source) => {
                 let failure = Failure::new(FailureKind::Unavailable, "the search for credentials cannot be started");
                 failure.because(source)

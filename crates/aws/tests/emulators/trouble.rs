@@ -76,3 +76,10 @@ fn refusing(code: &str) -> String {
     });
     url
 }
+
+#[test]
+fn authorities_that_cannot_be_read_are_said() {
+    let mut aws = Conversation::of(&[("AWS_CA_BUNDLE", "/nonexistent/authorities.pem")], "flights");
+    let failed = aws.try_ask(Ask::Premises).expect_err("nobody to trust");
+    assert!(failed.message.contains("`/nonexistent/authorities.pem`"), "{failed:?}");
+}

@@ -1,13 +1,15 @@
 //! Requests and answers over HTTP, with TLS by roots that the binary brings along. Connections are kept; bodies may come from a file, and
 //! answers are read as they arrive.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use ureq::http::{Request, Response};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, AsSendBody, Proxy, SendBody};
@@ -88,9 +90,43 @@ pub enum NoAnswer {
     Request(String),
 }
 
+/// Authorities that cannot be trusted, since they cannot be read.
+#[derive(Debug, Error)]
+#[error("`{path}`, where certificates of authorities should be, cannot be used: {why}")]
+pub struct BundleError {
+    path: String,
+    why: String,
+}
+
 impl Transport {
     /// Nothing is connected before the first request.
     pub fn new(surroundings: Surroundings) -> Transport {
+        Transport::with(surroundings, &RootCerts::WebPki)
+    }
+
+    /// The same, trusting the authorities of a file and no others: where somebody stands between who signs anew, as companies have it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has no certificate.
+    pub fn trusting(surroundings: Surroundings, bundle: &Path) -> Result<Transport, BundleError> {
+        let unusable = |why: String| BundleError {
+            path: bundle.display().to_string(),
+            why,
+        };
+        let pem = fs::read(bundle).map_err(|error| unusable(error.to_string()))?;
+        let items = parse_pem(&pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        let certificates: Vec<Certificate<'static>> = items.collect();
+        match certificates.is_empty() {
+            true => Err(unusable("it has no certificate".to_owned())),
+            false => Ok(Transport::with(surroundings, &RootCerts::new_with_certs(&certificates))),
+        }
+    }
+
+    fn with(surroundings: Surroundings, roots: &RootCerts) -> Transport {
+        let config = |proxy| config(proxy, roots.clone());
         match surroundings {
             Surroundings::Container => {
                 let agent = Agent::with_parts(config(None), DefaultConnector::default(), Own(Names::of_machine()));
@@ -149,8 +185,9 @@ impl Transport {
     }
 }
 
-fn config(proxy: Option<Proxy>) -> ureq::config::Config {
+fn config(proxy: Option<Proxy>, roots: RootCerts) -> ureq::config::Config {
     Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
