@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::template::{LogicalId, Resource};
 use super::{Site, iam, id, origin};
-use crate::project::Job;
+use crate::project::{Job, Mode};
 
 /// All of a job's.
 #[derive(Clone, Debug)]
@@ -19,13 +19,18 @@ const VISIBILITY_S: u32 = 180;
 const RETENTION_S: u32 = 4 * 24 * 3600;
 /// Longer than the queue's own: a dead letter is as old as its first sending.
 const DEAD_RETENTION_S: u32 = 14 * 24 * 3600;
-/// Receives that end with the infrastructure, beyond those that a job's retries take.
+/// Of a consumer's messages: receives that end with the infrastructure, beyond those that the job's retries take.
 const LOSSES: u32 = 10;
+/// Workers count attempts themselves, and bury what has failed with its reason. Receives are more: what was released, what another is at, a
+/// task of more than twelve hours, which the queue hands out in any case. So SQS itself is to give up none of them.
 const MOST_RECEIVES: u32 = 1000;
 
 pub(super) fn queues(site: &mut Site<'_>, job: &Job, rungs: usize) -> Queues {
     let dead = add(site, job, "DeadLetters", base(site, DEAD_RETENTION_S));
-    let receives = (1 + job.retries).saturating_add(LOSSES).min(MOST_RECEIVES);
+    let receives = match job.mode {
+        Mode::Consumer => (1 + job.retries).saturating_add(LOSSES).min(MOST_RECEIVES),
+        Mode::Task => MOST_RECEIVES,
+    };
     let rungs = (0..rungs).map(|rung| {
         let mut queue = base(site, RETENTION_S);
         queue["VisibilityTimeout"] = json!(VISIBILITY_S);
