@@ -19,13 +19,16 @@ const WRITTEN_BY_WORKERS: [&str; 7] = [
     "runs/*/arrivals/*",
 ];
 /// What a dispatcher writes.
-const WRITTEN_BY_DISPATCHERS: [&str; 8] = [
+const WRITTEN_BY_DISPATCHERS: [&str; 10] = [
     "numbers/*",
     "starts/*",
     "outcomes/*",
     "runs/*/run.json",
     "runs/*/messages.jsonl",
     "runs/*/progress.json",
+    // What nobody will work on any more is abandoned by its claim, as a worker ends it.
+    "runs/*/tasks/*",
+    "runs/*/ends/*",
     "runs/*/tasks.jsonl",
     "runs/*/outcome.json",
 ];
@@ -151,7 +154,7 @@ pub(super) fn dispatcher_role(
         Statement::allow(&["s3:PutObject"], site.objects(&WRITTEN_BY_DISPATCHERS)),
         list(site, &["numbers/*", "starts/*", "runs/*"]),
         Statement::allow_any(
-            &["servicequotas:GetServiceQuota"],
+            &["servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"],
             "the quota of Fargate is an account's, and knows no resources (Service Authorization Reference)",
         ),
     ];

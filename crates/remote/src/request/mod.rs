@@ -12,6 +12,7 @@ pub mod ecr;
 pub mod ecs;
 pub mod endpoint;
 pub mod errors;
+pub mod events;
 mod fault;
 mod hex;
 pub mod iam;
