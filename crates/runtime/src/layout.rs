@@ -9,6 +9,8 @@ use kingtide_core::id::{AttemptId, InstanceId, RunId, TaskId};
 pub struct Layout {
     project: PathBuf,
     root: PathBuf,
+    /// Outputs lie by the run's number alone, as they are fetched.
+    is_fetched: bool,
 }
 
 /// `retrain-12`: what people call a run, and its folders.
@@ -23,6 +25,7 @@ impl Layout {
         Layout {
             root: project.join(".kingtide"),
             project,
+            is_fetched: false,
         }
     }
 
@@ -32,6 +35,7 @@ impl Layout {
         Layout {
             root: own.root.join("aws").join(stack),
             project: own.project,
+            is_fetched: true,
         }
     }
 
@@ -67,7 +71,11 @@ impl Layout {
     }
 
     pub fn outputs(&self, job: &str, run: RunId) -> PathBuf {
-        self.root.join("outputs").join(run_name(job, run))
+        let name = match self.is_fetched {
+            true => run.to_string(),
+            false => run_name(job, run),
+        };
+        self.root.join("outputs").join(name)
     }
 
     pub fn output(&self, job: &str, task: TaskId) -> PathBuf {

@@ -1,4 +1,6 @@
-//! `logs`: what a task wrote, rotated parts included; followed until its attempt ends.
+//! `logs`: what a task wrote, rotated parts included; followed until its attempt ends. `logs/remote.rs` is of a task on AWS.
+
+mod remote;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -19,6 +21,7 @@ use crate::output::text::{STAMP, is_stamped, tame, task_label};
 use crate::output::{self, json};
 use crate::project::Place;
 use crate::remote::fetched::{self, Want};
+use crate::remote::site::Site;
 use crate::select;
 use crate::settings::Settings;
 
@@ -66,7 +69,16 @@ pub(crate) fn run(logs: &Logs, settings: &Settings) -> Outcome {
         None => place.layout().log(&run.job, attempt),
     };
     let mut printer = Printer::new(settings);
-    let wrote = if logs.follow {
+    let wrote = if logs.place.is_aws() {
+        let wanted = remote::Wanted {
+            attempt,
+            path: &path,
+            has_ended: has_ended(&database.snapshot()?, attempt)?,
+            follow: logs.follow,
+        };
+        let site = Site::find(settings, logs.place.env.as_deref())?;
+        remote::print(&site, &wanted, &mut printer, settings)?
+    } else if logs.follow {
         follow(&place, &database, attempt, &path, &mut printer)?
     } else {
         let mut reader = Follower::new(path.clone());

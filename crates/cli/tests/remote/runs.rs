@@ -1,6 +1,7 @@
 //! Runs on AWS: quoted, watched, fetched, read without a network.
 
 use crate::stand_in::*;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn task_line(seq: i64, dest: &str, state: &str, exit: i64) -> String {
@@ -251,4 +252,57 @@ fn messages_and_cancellations_reach_the_stack() {
         .expect_code(0)
         .text();
     assert!(text.contains("has already failed"), "{text}");
+}
+
+#[test]
+fn logs_are_printed_as_they_come_and_kept_when_they_are_whole() {
+    let project = project();
+    answer(&project, "fetch", &documents(true));
+    let line = json!({ "event": "line", "at_ms": 1_795_000_061_000_i64, "text": "training SFO" });
+    answer(&project, "log", &[line]);
+    let logs = ["logs", "retrain-4", "dest=SFO", "--on", "aws"];
+    let said = project.run(&logs).expect_code(0);
+    assert!(
+        said.stdout.ends_with("Z training SFO\n") && said.stderr.contains("exit code 1"),
+        "{}",
+        said.text()
+    );
+    let gone = failed("unavailable", "nobody answers", &[]);
+    answer(&project, "log", std::slice::from_ref(&gone));
+    answer(&project, "fetch", &[gone]);
+    assert_eq!(project.run(&logs).expect_code(0).stdout, said.stdout, "it was kept");
+    assert!(
+        project
+            .run(&["outputs", "retrain-4", "--on", "aws"])
+            .expect_code(0)
+            .stderr
+            .contains("no outputs")
+    );
+}
+
+#[test]
+fn ctrl_c_leaves_the_run_going_and_says_how_to_come_back() {
+    let project = project();
+    answer(&project, "describe", &[stack(&project, "UPDATE_COMPLETE", |_| ())]);
+    answer(&project, "premises", &[premises()]);
+    answer(
+        &project,
+        "start",
+        &[json!({ "event": "started", "run": 4, "execution": "arn:aws:states:…" })],
+    );
+    let progress = json!({ "at_ms": 1_795_000_100_000_i64, "counts": { "total": 3 }, "workers": {}, "warnings": ["so far so good"] });
+    project.write(
+        "aws/watch.endless",
+        format!("{}\n", json!({ "event": "progress", "document": progress })),
+    );
+    let mut running = project.spawn(&["run", "retrain", "--on", "aws"]);
+    running.wait_for_line("so far so good");
+    running.signal(Signal::INT);
+    let ended = running.wait().expect_code(5);
+    let text = ended.text();
+    assert!(
+        text.contains("retrain-4 goes on on AWS") && text.contains("`kingtide cancel retrain-4 --on aws` ends it"),
+        "{text}"
+    );
+    assert!(asked(&project).iter().all(|request| request["ask"] != "cancel"));
 }

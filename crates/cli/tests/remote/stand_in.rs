@@ -3,13 +3,15 @@
 use kingtide_testkit::{Output, TestProject};
 use serde_json::{Value, json};
 
-/// Answers each request with the file of its name; `<name>.next` is its answer from the second time on.
+/// Answers each request with the file of its name; `<name>.next` is its answer from the second time on,
+/// and what `<name>.endless` says has no end.
 const STAND_IN: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
 cat hello
 while IFS= read -r line; do
   printf '%s\n' "$line" >> asked
   ask=$(printf '%s' "$line" | sed 's/^.*"ask":"\([a-z-]*\)".*$/\1/')
+  if [ -f "$ask.endless" ]; then cat "$ask.endless"; exec sleep 600; fi
   if [ -f "$ask" ]; then cat "$ask"; else echo '{"event":"done"}'; fi
   if [ -f "$ask.next" ]; then mv "$ask.next" "$ask"; fi
 done
