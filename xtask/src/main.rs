@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod kill;
 mod sim;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ usage: cargo xtask <chore>
   generate                                     rewrite the files that come from the binary (docs/)
   bench <area> [option]...                     measure against peers, write bench/results/<area>.md
   sim [--aws] [--schedules N] [--seed N]       the engine, or runs on AWS, under seeded misfortune, on all cores
+  worker [ARCHITECTURE]                        the static binary for containers on AWS, and its size
   kill [option]...                             end runtime and keeper at random, many times, and look at what is left
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "kill" => kill::run(rest),
         "sim" => sim::run(rest),
+        "worker" => worker::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -7,7 +7,7 @@ use kingtide_core::cloud::variables;
 use kingtide_exec::collect::chain;
 
 use crate::settings::Settings;
-use crate::{install, voice, worker};
+use crate::{dispatcher, install, voice, worker};
 
 /// Takes the role that the first argument names, or else the environment.
 pub fn take(arguments: &[String]) -> ExitCode {
@@ -28,9 +28,11 @@ pub fn take(arguments: &[String]) -> ExitCode {
         variables::ROLE_WORKER => Settings::of_environment()
             .map_err(|error| chain(&error))
             .and_then(|settings| worker::work(settings).map_err(|error| chain(&error))),
+        variables::ROLE_DISPATCHER => dispatcher::dispatch().map_err(|error| chain(&error)),
         other => Err(format!(
-            "there is no role `{other}`: it is `install`, or one of {}",
-            variables::ROLE_WORKER
+            "there is no role `{other}`: it is `install`, `{}` or `{}`",
+            variables::ROLE_WORKER,
+            variables::ROLE_DISPATCHER
         )),
     };
     match ended {

@@ -36,7 +36,7 @@ pub struct Start<'a> {
     pub started_by: &'a str,
     /// `FARGATE`, `FARGATE_SPOT`, or one of the stack's own.
     pub capacity_provider: &'a str,
-    /// Of the task's own interface.
+    /// Of the task's own interface; none for tasks that have the network of their instance.
     pub subnets: &'a [String],
     /// The same.
     pub security_groups: &'a [String],
@@ -215,21 +215,23 @@ pub fn run(client: &Client, start: &Start<'_>) -> Result<Started, RequestError> 
     });
     let tags = start.tags.iter();
     let address = if start.public_address { "ENABLED" } else { "DISABLED" };
-    let body = json!({
+    let mut body = json!({
         "cluster": start.cluster,
         "taskDefinition": start.definition,
         "count": start.count.clamp(1, MOST_STARTED),
         "clientToken": start.client_token,
         "startedBy": start.started_by,
         "capacityProviderStrategy": [{ "capacityProvider": start.capacity_provider, "weight": 1 }],
-        "networkConfiguration": {
-            "awsvpcConfiguration": {
-                "subnets": start.subnets, "securityGroups": start.security_groups, "assignPublicIp": address,
-            },
-        },
         "overrides": { "containerOverrides": containers.collect::<Vec<_>>() },
         "tags": tags.map(|(key, value)| json!({ "key": key, "value": value })).collect::<Vec<Value>>(),
     });
+    if !start.subnets.is_empty() {
+        body["networkConfiguration"] = json!({
+            "awsvpcConfiguration": {
+                "subnets": start.subnets, "securityGroups": start.security_groups, "assignPublicIp": address,
+            },
+        });
+    }
     ECS.ask(client, "ecs:RunTask", &body)
 }
 

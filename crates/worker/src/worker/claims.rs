@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use kingtide_core::drain::{Claim, Entry, Record};
 use kingtide_core::id::TaskId;
-use kingtide_remote::record::{self, Place, TaskDocument};
+use kingtide_remote::record::{self, Keys, Place, TaskDocument};
 use kingtide_remote::request::s3::{self, Condition};
 use kingtide_remote::request::{Client, Kind, OrAbsent};
 
 use super::left::{Unsaved, insist};
 use super::now;
 use super::program::Ran;
-use crate::settings::Settings;
 
 /// A task's document as it was last read or written.
 #[derive(Clone, Debug)]
@@ -31,15 +30,16 @@ enum Written {
 /// The documents of tasks.
 pub(crate) struct Claims<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) settings: &'a Settings,
+    pub(crate) keys: &'a Keys,
+    pub(crate) bucket: &'a str,
     pub(crate) place: &'a Place,
 }
 
 impl Claims<'_> {
     /// Whether the run is to end.
     pub(crate) fn is_cancelled(&self, task: TaskId) -> Result<bool, Unsaved> {
-        let key = self.settings.keys.run(task.run).cancel();
-        let found = insist(|| s3::head(self.client, &self.settings.bucket, &key).or_absent())?;
+        let key = self.keys.run(task.run).cancel();
+        let found = insist(|| s3::head(self.client, self.bucket, &key).or_absent())?;
         Ok(found.is_some())
     }
 
@@ -50,7 +50,7 @@ impl Claims<'_> {
         hold: Duration,
         memory: Option<u64>,
     ) -> Result<(Claim, Option<Claimed>), Unsaved> {
-        let key = self.settings.keys.run(task.run).task(task.seq);
+        let key = self.keys.run(task.run).task(task.seq);
         let mut wish: Option<(TaskDocument, Claim)> = None;
         loop {
             let read = self.read(&key)?;
@@ -73,7 +73,7 @@ impl Claims<'_> {
 
     /// Writes down that no attempt follows; `None` where somebody is at it.
     pub(crate) fn abandon(&self, task: TaskId) -> Result<Option<Claimed>, Unsaved> {
-        let key = self.settings.keys.run(task.run).task(task.seq);
+        let key = self.keys.run(task.run).task(task.seq);
         loop {
             let read = self.read(&key)?;
             let before = read.as_ref().map(|read| &read.document);
@@ -164,7 +164,7 @@ impl Claims<'_> {
     }
 
     fn read(&self, key: &str) -> Result<Option<Claimed>, Unsaved> {
-        let found = insist(|| s3::get(self.client, &self.settings.bucket, key).or_absent())?;
+        let found = insist(|| s3::get(self.client, self.bucket, key).or_absent())?;
         let Some(found) = found else { return Ok(None) };
         let document = record::read(key, &found.body).map_err(|error| Unsaved(error.to_string()))?;
         Ok(Some(Claimed {
@@ -177,12 +177,10 @@ impl Claims<'_> {
     fn write(&self, key: &str, document: &TaskDocument, over: Option<&Claimed>) -> Result<Written, Unsaved> {
         let condition = over.map_or(Condition::Absent, |over| Condition::Match(&over.etag));
         let body = record::write(document);
-        insist(
-            || match s3::put(self.client, &self.settings.bucket, key, &body, condition) {
-                Ok(head) => Ok(Written::Done(head.etag)),
-                Err(error) if error.is(Kind::Precondition) || error.is(Kind::NotFound) => Ok(Written::Beaten),
-                Err(error) => Err(error),
-            },
-        )
+        insist(|| match s3::put(self.client, self.bucket, key, &body, condition) {
+            Ok(head) => Ok(Written::Done(head.etag)),
+            Err(error) if error.is(Kind::Precondition) || error.is(Kind::NotFound) => Ok(Written::Beaten),
+            Err(error) => Err(error),
+        })
     }
 }

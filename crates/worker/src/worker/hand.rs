@@ -321,7 +321,8 @@ fn held(held: &mut Option<Held>) -> &mut Held {
 fn claims<'a>(client: &'a Client, settings: &'a Settings, place: &'a Place) -> Claims<'a> {
     Claims {
         client,
-        settings,
+        keys: &settings.keys,
+        bucket: &settings.bucket,
         place,
     }
 }

@@ -5,11 +5,11 @@
 //! it leaves (`left.rs`), so that what is held can be held on to meanwhile; one waits for signals. Nobody waits by polling.
 
 mod arrival;
-mod claims;
+pub(crate) mod claims;
 mod errand;
-mod hand;
+pub(crate) mod hand;
 mod kills;
-mod left;
+pub(crate) mod left;
 mod orphans;
 mod place;
 mod program;

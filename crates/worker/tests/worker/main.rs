@@ -3,4 +3,5 @@
 
 mod faults;
 mod quiet;
+mod run;
 mod world;
