@@ -174,8 +174,9 @@ fn a_run_is_opened_worked_off_and_written_down_also_when_its_dispatcher_is_lost(
     world.s3.put(BUCKET, "stack/params/1.jsonl", messages.as_bytes());
     let ecs = Ecs::default();
     let world = Arc::new(world);
-    let of_ecs = Arc::clone(&world);
-    let endpoint = ecs.start(move || of_ecs.command());
+    // The thread of the cluster outlives the test, and must not keep the queues.
+    let of_ecs = Arc::downgrade(&world);
+    let endpoint = ecs.start(move || of_ecs.upgrade().expect("the test goes on").command());
     let keys = Keys::new("stack").run(RunId(1));
     let first = Running::start(dispatcher(&world, &endpoint));
     world.wait_for(&keys.begins());
