@@ -18,6 +18,7 @@ use super::claims::{Claimed, Claims};
 use super::errand::Errand;
 use super::left::{Unsaved, insist};
 use super::program::Ran;
+use super::protection::Protection;
 use super::{Inbound, arrival, now};
 use crate::settings::Settings;
 use crate::voice::say;
@@ -60,6 +61,7 @@ pub(crate) struct Hand {
     held: Option<Held>,
     /// How many messages runs have of their own.
     totals: BTreeMap<RunId, u64>,
+    protection: Option<Protection>,
 }
 
 impl Hand {
@@ -71,6 +73,7 @@ impl Hand {
         tell: Sender<Inbound>,
     ) -> Hand {
         Hand {
+            protection: Protection::find(settings.is_service),
             settings,
             client,
             place,
@@ -177,6 +180,9 @@ impl Hand {
     }
 
     fn run(&mut self, attempt: u32, ledger: Ledger) -> Result<(), Unsaved> {
+        if let Some(protection) = &mut self.protection {
+            protection.hold();
+        }
         let held = held(&mut self.held);
         let task = held.task;
         let begin = Begin {
@@ -197,6 +203,9 @@ impl Hand {
     }
 
     fn extend(&mut self, duration: Duration) -> Result<Option<Event>, Unsaved> {
+        if let Some(protection) = &mut self.protection {
+            protection.hold();
+        }
         let claims = claims(&self.client, &self.settings, &self.place);
         let held = held(&mut self.held);
         // Twelve hours after its receive a queue hands out a message in any case; the claim is what counts.
@@ -244,6 +253,9 @@ impl Hand {
     }
 
     fn close(&mut self, close: Close) -> Result<(), Unsaved> {
+        if let Some(protection) = &mut self.protection {
+            protection.let_go();
+        }
         let Some(held) = self.held.take() else { return Ok(()) };
         let settings = &self.settings;
         let close = match (close, held.unburied) {

@@ -13,6 +13,7 @@ pub(crate) mod left;
 mod orphans;
 mod place;
 mod program;
+mod protection;
 
 use std::io;
 use std::sync::Arc;
