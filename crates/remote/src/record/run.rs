@@ -41,7 +41,7 @@ pub struct RunDocument {
 /// `predictions.json`: how long tasks will take, as whoever opened the run foresees it from earlier ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictions {
-    /// In the order of the messages: mean and spread of the logarithm of milliseconds.
+    /// In the order of the messages: mean and spread of the logarithm of seconds.
     pub predictions: Vec<(f64, f64)>,
 }
 

@@ -238,7 +238,7 @@ impl Clerk<'_> {
         let learnt = learnt::knowledge(self.client, orders, run.id, &configurations)?;
         let foreseen: Vec<LogNormal> = match told {
             Some(told) if told.predictions.len() == run.bodies.len() => {
-                let of = |(mu, sigma): (f64, f64)| in_seconds(mu, sigma);
+                let of = |(mu, sigma): (f64, f64)| LogNormal { mu, sigma };
                 told.predictions.into_iter().map(of).collect()
             }
             _ => configurations.iter().map(|of| learnt.knowledge.predict(of)).collect(),
@@ -300,12 +300,6 @@ impl Clerk<'_> {
             record: None,
         }
     }
-}
-
-/// Predictions count milliseconds; here it is seconds.
-fn in_seconds(mu: f64, sigma: f64) -> LogNormal {
-    let shift = 1000_f64.ln();
-    LogNormal { mu: mu - shift, sigma }
 }
 
 fn sizes(region: &str, orders: &Orders) -> Vec<Size> {
