@@ -31,9 +31,6 @@ const WRITTEN_BY_DISPATCHERS: [&str; 10] = [
     "runs/*/ends/*",
     "runs/*/tasks.jsonl",
     "runs/*/outcome.json",
-    // What is abandoned.
-    "runs/*/tasks/*",
-    "runs/*/ends/*",
 ];
 const READ_BY_DISPATCHERS: [&str; 4] = ["numbers/*", "starts/*", "runs/*", "params/*"];
 
