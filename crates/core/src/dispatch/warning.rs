@@ -71,6 +71,13 @@ impl Kind {
     }
 }
 
+impl Warning {
+    /// It is about dollars; every other is about being done in time.
+    pub fn is_of_cost(&self) -> bool {
+        matches!(self, Warning::Tight { .. } | Warning::Capped { .. })
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

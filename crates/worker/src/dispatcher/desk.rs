@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kingtide_core::cloud::variables;
-use kingtide_core::dispatch::{self, Effect, End, Event, Launch, Market};
+use kingtide_core::dispatch::{self, Effect, End, Event, Launch, Market, Warning};
 use kingtide_core::project::Mode;
 use kingtide_exec::collect::chain;
 use kingtide_remote::record::{self, Arrival, Foreseen, Place, Progress, RunKeys, Workers};
 use kingtide_remote::request::ecs::{self, Start};
 use kingtide_remote::request::s3::{self, Condition};
 use kingtide_remote::request::sqs::{self, Letter};
-use kingtide_remote::request::{Client, Kind, OrAbsent};
+use kingtide_remote::request::{self, Client, Kind, OrAbsent};
+use serde_json::json;
 
 use super::opening::{Run, read};
 use super::orders::Orders;
@@ -65,10 +66,34 @@ impl Desk {
                     }
                 }
                 Effect::Abandon(seqs) => events.push(self.abandon(&seqs)?),
-                Effect::Warn(warning) => say(&format!("warning: {warning}")),
+                Effect::Warn(warning) => self.warn(&warning),
             }
         }
         Ok(events)
+    }
+
+    /// Into the log, and where somebody wants to hear of it to EventBridge, whose rules pass it on. One that is not taken is no reason to stop.
+    fn warn(&self, warning: &Warning) {
+        let text = warning.to_string();
+        say(&format!("warning: {text}"));
+        if !self.orders.warns {
+            return;
+        }
+        let detail = json!({
+            "stack": self.orders.stack,
+            "job": self.orders.job.name,
+            "run": format!("{}-{}", self.orders.job.name, self.run().id),
+            "text": text,
+        });
+        let kind = match warning.is_of_cost() {
+            true => variables::EVENT_COST,
+            false => variables::EVENT_LATE,
+        };
+        match request::events::put(&self.client, variables::EVENT_SOURCE, kind, &detail) {
+            Ok(true) => {}
+            Ok(false) => say("EventBridge has not taken that warning"),
+            Err(error) => say(&format!("that warning reaches nobody: {error}")),
+        }
     }
 
     fn keys(&self) -> RunKeys {

@@ -29,6 +29,8 @@ pub(crate) struct Orders {
     pub(crate) max_workers: Option<u32>,
     /// The whole key of the job's own messages.
     pub(crate) params: Option<String>,
+    /// Somebody wants to hear of what it has to warn of.
+    pub(crate) warns: bool,
 }
 
 /// What it was told is not enough, or not to be understood.
@@ -74,6 +76,7 @@ impl Orders {
             security_groups: list(variables::SECURITY_GROUPS),
             has_public_ip: is_true(variables::PUBLIC_IP),
             spot: is_true(variables::SPOT),
+            warns: is_true(variables::WARNS),
             max_workers: most.transpose()?,
             params: value(variables::PARAMS).map(|key| format!("{stack}/{key}")),
             stack,

@@ -23,6 +23,8 @@ use crate::world::{BUCKET, World};
 struct Ecs {
     tasks: Arc<Mutex<BTreeMap<String, Child>>>,
     tokens: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
+    /// What EventBridge was told, which answers in the same place.
+    told: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Ecs {
@@ -66,6 +68,11 @@ impl Ecs {
             Some("RunTask") => (200, self.run(&body, worker)),
             Some("ListTasks") => (200, self.list(&body)),
             Some("DescribeTasks") => (200, self.describe(&body)),
+            Some("PutEvents") => {
+                let mut told = self.told.lock().expect("nobody panics");
+                told.extend(body["Entries"].as_array().cloned().unwrap_or_default());
+                (200, json!({ "FailedEntryCount": 0 }))
+            }
             _ => (400, json!({ "__type": "AccessDeniedException", "message": "not here" })),
         };
         let answer = answer.to_string();
@@ -227,4 +234,29 @@ fn a_run_is_opened_worked_off_and_written_down_also_when_its_dispatcher_is_lost(
         "{told}"
     );
     assert_eq!(world.s3.keys(BUCKET, "stack/numbers/").len(), 1);
+}
+
+#[test]
+fn who_wants_to_hear_of_a_run_that_will_be_late_is_told_by_an_event() {
+    let world = World::new("command = [\"true\"]\ndeadline = \"1s\"\nexpected = \"10s\"\nmax_workers = 1");
+    world.s3.put(BUCKET, "stack/params/1.jsonl", b"{}\n");
+    let ecs = Ecs::default();
+    let world = Arc::new(world);
+    let of_ecs = Arc::downgrade(&world);
+    let endpoint = ecs.start(move || of_ecs.upgrade().expect("the test goes on").command());
+    let mut command = dispatcher(&world, &endpoint);
+    command.env(variables::WARNS, "true");
+    let running = Running::start(command);
+    running.wait_within(std::time::Duration::from_secs(120)).expect_code(0);
+    let told = ecs.told.lock().expect("nobody panics");
+    let late = told.iter().find(|entry| entry["DetailType"] == variables::EVENT_LATE);
+    let detail = late.and_then(|entry| entry["Detail"].as_str()).expect("it was told");
+    let detail: Value = serde_json::from_str(detail).expect("JSON");
+    assert_eq!((&detail["stack"], &detail["run"]), (&json!("stack"), &json!("j-1")));
+    assert!(
+        detail["text"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("the deadline is met")),
+        "{detail}"
+    );
 }
