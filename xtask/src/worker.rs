@@ -27,6 +27,13 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     if bytes > MOST_BYTES {
         bail!("it has {bytes} bytes, more than the {MOST_BYTES} that every start of a task pays for");
     }
+    // Beside `kingtide`, where `deploy` looks for it.
+    let beside = target_folder().join("release");
+    let place = beside.join(format!("kingtide-worker-{architecture}"));
+    std::fs::create_dir_all(&beside)
+        .and_then(|()| std::fs::copy(&binary, &place))
+        .with_context(|| format!("failed to write `{}`", place.display()))?;
+    println!("{}", place.display());
     Ok(())
 }
 
@@ -54,8 +61,11 @@ fn build(architecture: &str) -> anyhow::Result<PathBuf> {
     if !status.success() {
         bail!("the worker does not build for {target}");
     }
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from);
-    Ok(folder.join(target).join("worker/kingtide-worker"))
+    Ok(target_folder().join(target).join("worker/kingtide-worker"))
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
 
 /// Whether the toolchain has the target's own library.

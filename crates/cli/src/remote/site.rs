@@ -75,8 +75,8 @@ impl Site {
     ///
     /// # Errors
     /// When its time is over.
-    pub(crate) fn check_moments(&self, settings: &Settings) -> Outcome<()> {
-        let findings = cloud::limits::check_moments(&self.project, now());
+    pub(crate) fn check_deployable(&self, settings: &Settings) -> Outcome<()> {
+        let findings = cloud::limits::check_deployable(&self.project, now());
         print_findings(&findings, &self.file, &self.source, settings);
         match findings.has_errors() {
             true => Err(Failure::said(Exit::Findings)),

@@ -88,6 +88,13 @@ fn bad_news_is_said_well() {
     project.write("kingtide.toml", late);
     let text = project.run(&["deploy", "--yes"]).expect_code(3).text();
     assert!(text.contains("2020-01-01T06:00:00"), "{text}");
+    project.write(
+        "kingtide.toml",
+        kept.replace("max_workers = 2", "mode = \"consumer\"")
+            .replace("{dest}", "{queue_url}"),
+    );
+    let text = project.run(&["deploy", "--yes"]).expect_code(3).text();
+    assert!(text.contains("is a consumer"), "{text}");
     project.write("kingtide.toml", kept);
     // It dies in the middle of an answer.
     let hello = project.read("aws/hello");

@@ -244,10 +244,15 @@ pub fn check_messages(job: &Job, messages: &[Message]) -> Findings {
     findings
 }
 
-/// Schedules that begin nothing any more.
-pub fn check_moments(project: &Project, now: Timestamp) -> Findings {
+/// What can be read as a template, and could not be deployed: schedules that begin nothing any more, and jobs whose tasks would find no sidecar.
+pub fn check_deployable(project: &Project, now: Timestamp) -> Findings {
     let mut findings = Findings::default();
     for job in project.jobs.values() {
+        if job.mode == Mode::Consumer {
+            let message = format!("the job `{}` is a consumer, and those do not run on AWS yet", job.name);
+            let help = "run it here, or let the program work off one message: without `mode`";
+            findings.push(Finding::error("not-yet", message).help(help));
+        }
         let Some(schedule) = &job.cloud.schedule else { continue };
         let When::At(at) = &schedule.when else { continue };
         let moment = at

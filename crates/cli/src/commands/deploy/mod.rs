@@ -22,7 +22,7 @@ use crate::settings::Settings;
 pub(crate) fn run(deploy: &Deploy, settings: &Settings) -> Outcome {
     let site = Site::find(settings, deploy.env.as_deref())?;
     let template = site.compile(settings)?;
-    site.check_moments(settings)?;
+    site.check_deployable(settings)?;
     site.warn(&template, settings);
     let urls = urls::urls(&template)?;
     let mut session = site.session()?;
