@@ -6,26 +6,26 @@ use std::net::TcpStream;
 
 /// What was asked, with bucket and key taken from the path.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) bucket: String,
-    pub(super) key: String,
-    pub(super) query: BTreeMap<String, String>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) query: BTreeMap<String, String>,
     /// By lower-case names.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is answered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn ok(body: Vec<u8>) -> Answer {
+    pub(crate) fn ok(body: Vec<u8>) -> Answer {
         Answer {
             status: 200,
             headers: Vec::new(),
@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn refused(status: u16, code: &str) -> Answer {
+    pub(crate) fn refused(status: u16, code: &str) -> Answer {
         let text = format!("<Error><Code>{code}</Code><Message>{code}, as the test wants it</Message></Error>");
         Answer {
             status,
@@ -42,26 +42,26 @@ impl Answer {
         }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
         self.headers.push((name, value.into()));
         self
     }
 }
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Connection {
+    pub(crate) fn new(stream: TcpStream) -> Connection {
         Connection {
             reader: BufReader::new(stream),
         }
     }
 
     /// The next request; `None` when the other side has gone.
-    pub(super) fn read(&mut self) -> Option<Request> {
+    pub(crate) fn read(&mut self) -> Option<Request> {
         let mut line = String::new();
         self.reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         let mut words = line.split_whitespace();
@@ -97,13 +97,13 @@ impl Connection {
     }
 
     /// False when the other side has gone.
-    pub(super) fn write(&mut self, request: &Request, answer: &Answer) -> bool {
+    pub(crate) fn write(&mut self, request: &Request, answer: &Answer) -> bool {
         let body: &[u8] = if request.method == "HEAD" { &[] } else { &answer.body };
         self.send(answer, body)
     }
 
     /// The head, and half of the body that it announces.
-    pub(super) fn write_half(&mut self, request: &Request, answer: &Answer) {
+    pub(crate) fn write_half(&mut self, request: &Request, answer: &Answer) {
         let half = answer.body.len() / 2;
         let body: &[u8] = if request.method == "HEAD" {
             &[]
@@ -129,7 +129,7 @@ impl Connection {
 }
 
 /// Without its escapes.
-pub(super) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -149,7 +149,7 @@ pub(super) fn decode(text: &str) -> String {
 }
 
 /// With escapes for all but what needs none anywhere.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
     let one = |byte: u8| match plain(byte) {
         true => char::from(byte).to_string(),

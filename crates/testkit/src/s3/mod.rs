@@ -1,7 +1,7 @@
 //! An S3 for tests, in memory: as much of it as `kingtide-remote` asks for, with conditional writes decided one after the other, and with faults on
 //! demand. `objects.rs` is what it does, `http.rs` how it is spoken with. Buckets are there when something is put into them.
 
-mod http;
+pub(crate) mod http;
 mod objects;
 
 use std::net::{TcpListener, TcpStream};

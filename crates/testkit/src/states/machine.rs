@@ -82,6 +82,11 @@ impl Machine {
 
     /// The definition of the one machine of a template that has this logical id, with what CloudFormation would put in.
     pub fn of_template(template: &Json, id: &str) -> Result<Machine, String> {
+        Machine::resolved(template, id, &physical)
+    }
+
+    /// The same, where somebody says what each value of the template is.
+    pub fn resolved(template: &Json, id: &str, resolve: &dyn Fn(&Json) -> String) -> Result<Machine, String> {
         let properties = &template["Resources"][id]["Properties"];
         let definition = properties["DefinitionString"]
             .as_str()
@@ -92,7 +97,7 @@ impl Machine {
             .cloned()
             .unwrap_or_default();
         for (name, value) in places {
-            definition = definition.replace(&format!("${{{name}}}"), &physical(&value));
+            definition = definition.replace(&format!("${{{name}}}"), &resolve(&value));
         }
         match definition.contains("${") {
             true => Err(format!("a place of `{id}` is not filled: {definition}")),
