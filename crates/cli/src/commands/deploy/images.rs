@@ -142,7 +142,7 @@ fn worker(site: &Site, workshop: &Workshop, platform: &str, say: &mut dyn FnMut(
             .help(built_by(platform))
     })?;
     // A folder with the binary alone: nothing of what lies beside it is sent.
-    let folder = tempfile_folder()?;
+    let folder = folder_of_its_own(site)?;
     std::fs::copy(&binary, folder.path.join(WORKER)).map_err(failed)?;
     let dockerfile = format!("FROM scratch\nCOPY [\"{WORKER}\", \"/{WORKER}\"]\nENTRYPOINT [\"/{WORKER}\"]\n");
     let name = format!("{}-worker", site.stack);
@@ -163,13 +163,14 @@ struct Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is in the folder for such things.
+        // What is left is written over by the next.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-fn tempfile_folder() -> Outcome<Folder> {
-    let path = std::env::temp_dir().join(format!("kingtide-worker-{}", std::process::id()));
+/// Within the project, where nobody else may write: what is in it goes into every task.
+fn folder_of_its_own(site: &Site) -> Outcome<Folder> {
+    let path = site.place.layout().root().join("aws").join("worker");
     std::fs::create_dir_all(&path)
         .map_err(|error| Failure::new(format!("failed to make `{}`", path.display())).because(error))?;
     Ok(Folder { path })
