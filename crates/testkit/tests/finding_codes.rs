@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Calls whose first argument is a code. The last four are the core's own shorthands.
+/// Calls whose first argument is a code. The last are the core's own shorthands.
 const EVERYWHERE: &[&str] = &["Finding::error(", "Finding::warning("];
-const IN_THE_CORE: &[&str] = &[".error(", "say(", "severity(", "refuse("];
+const IN_THE_CORE: &[&str] = &[".error(", "say(", "severity(", "refuse(", "warn("];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
