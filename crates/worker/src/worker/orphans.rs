@@ -28,20 +28,28 @@ pub(crate) fn end_all() {
         for process in &left {
             processes::kill(process);
         }
-        // What they leave behind themselves comes to us in turn.
+        // Waited for by name: what they leave behind themselves comes to us meanwhile, lives, and is seen with the next look.
+        for process in &left {
+            wait_for(process.pid, libc::__WALL);
+        }
+        while wait(libc::WNOHANG | libc::__WALL) > 0 {}
         if left.is_empty() && wait(libc::WNOHANG | libc::__WALL) < 0 {
             return;
         }
-        while wait(libc::__WALL) > 0 {}
     }
 }
 
 /// The process that has ended; zero when all live, less when there is none.
 fn wait(flags: libc::c_int) -> libc::pid_t {
+    wait_for(-1, flags)
+}
+
+/// The same of one; -1 is any.
+fn wait_for(of: libc::pid_t, flags: libc::c_int) -> libc::pid_t {
     loop {
         let mut status = 0;
         // SAFETY: writes to `status` and nothing else.
-        let pid = unsafe { libc::waitpid(-1, &mut status, flags) };
+        let pid = unsafe { libc::waitpid(of, &mut status, flags) };
         if pid >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
             return pid;
         }
