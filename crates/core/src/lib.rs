@@ -9,6 +9,8 @@ pub mod dispatch;
 pub mod drain;
 pub mod engine;
 pub mod finding;
+pub mod hash;
+pub mod hex;
 pub mod id;
 pub mod message;
 pub mod plan;

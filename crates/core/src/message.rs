@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::hash;
+
 /// The longest body of a message in bytes, as of Amazon SQS since 2025.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -44,21 +46,19 @@ impl Message {
     }
 
     /// The same for the same parameters whatever their order: the key under which durations are remembered.
-    /// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/draft-eastlake-fnv/>), which must never change between versions.
+    /// It must never change between versions.
     pub fn key(&self) -> i64 {
         let mut names: Vec<&String> = self.0.keys().collect();
         names.sort();
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let mut eat = |bytes: &[u8]| {
-            for byte in bytes.iter().chain(&[0xff]) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-            }
-        };
+        let mut bytes = Vec::new();
         for name in names {
-            eat(name.as_bytes());
-            eat(self.0[name].to_string().as_bytes());
+            for part in [name.as_bytes(), self.0[name].to_string().as_bytes()] {
+                bytes.extend_from_slice(part);
+                // In no text: one part ends here.
+                bytes.push(0xff);
+            }
         }
-        hash as i64
+        hash::fnv1a(&bytes) as i64
     }
 }
 

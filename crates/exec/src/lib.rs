@@ -7,7 +7,6 @@
 pub mod cgroup;
 pub mod collect;
 pub mod disk;
-pub mod hex;
 pub mod image;
 pub mod keeper;
 pub mod log;

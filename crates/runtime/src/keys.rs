@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use kingtide_core::hex;
 use kingtide_core::id::InstanceId;
-use kingtide_exec::hex;
 use sha2::{Digest, Sha256};
 
 use crate::random;

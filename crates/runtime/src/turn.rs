@@ -19,9 +19,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use kingtide_core::engine::{Engine, Event};
+use kingtide_core::hex;
 use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, Mode, Project};
-use kingtide_exec::hex;
 use kingtide_exec::redact::Secrets;
 use signal_hook::consts::SIGINT;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::event::{Launch, Market};
 use super::memory::{Asked, Memory};
 use super::refusal::Refusal;
+use crate::hash::fnv1a;
 use crate::time::Timestamp;
 
 /// Tasks of one call (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
@@ -189,13 +190,9 @@ impl Bucket {
     }
 }
 
-/// The same for the same launch of the same run, and for no other: FNV-1a, 64 bits, of the run's name.
+/// The same for the same launch of the same run, and for no other.
 fn token(name: &str, number: u32) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in name.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    format!("kingtide-{hash:016x}-{number}")
+    format!("kingtide-{:016x}-{number}", fnv1a(name.as_bytes()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::publish::sync_folder;
-use crate::hex;
+use kingtide_core::hex;
 
 /// The list of what is in an output, written last.
 pub const MANIFEST: &str = "manifest.json";

@@ -12,10 +12,11 @@ use super::credentials::{Container, Credentials, Keeper, Provide};
 use super::endpoint::{Endpoint, EndpointError, Environment, Service};
 use super::errors::{Kind, RequestError, kind_of};
 use super::fault::Fault;
+use super::percent;
 use super::retry::{Budget, Next, Tries, Trouble};
 use super::sigv4::{self, Covered, Signer};
 use super::transport::{Answer, Body, Call, NoAnswer, Surroundings, Transport};
-use super::{hex, percent};
+use kingtide_core::hex;
 
 /// For the head of an answer, where a service does not wait by itself.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -14,7 +14,6 @@ pub mod endpoint;
 pub mod errors;
 pub mod events;
 mod fault;
-mod hex;
 pub mod iam;
 mod json;
 pub mod logs;

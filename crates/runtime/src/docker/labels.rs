@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 use super::container::Plan;
 use super::{Context, DockerError};

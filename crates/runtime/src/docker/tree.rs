@@ -9,7 +9,7 @@ use kingtide_core::project::Build;
 use sha2::{Digest, Sha256};
 
 use super::ignore::Ignore;
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 const IGNORE_FILE: &str = ".dockerignore";
 /// Kingtide's own folder changes with every run and is no part of any build.

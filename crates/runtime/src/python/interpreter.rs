@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::PythonError;
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 /// Raised with every change of what is asked.
 const PROBE_FORMAT: u32 = 1;

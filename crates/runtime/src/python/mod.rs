@@ -32,7 +32,7 @@ pub use prune::{Prune, Pruned, prune};
 
 use build::Plan;
 use interpreter::Tools;
-use kingtide_exec::hex;
+use kingtide_core::hex;
 use requirements::Requirements;
 
 /// Raised when environments of an earlier version must not be used any more.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{invalid, limits, missing};
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::operation::{Attribute, AttributeValue, Send};
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 /// The characters that XML 1.0 can carry.
 fn is_legal(character: char) -> bool {

@@ -9,7 +9,7 @@ use super::definition::Queue;
 use super::letter::{COLUMNS, Letter, read};
 use super::{Queues, Refusal, invalid, limits, missing};
 use crate::sqs::operation::{Send, Sent};
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 /// What sending to a FIFO queue comes to.
 pub(super) enum Sending {

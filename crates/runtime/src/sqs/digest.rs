@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use md5::{Digest as _, Md5};
 
 use super::operation::{Attribute, AttributeValue, Send};
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 /// What is answered about a message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

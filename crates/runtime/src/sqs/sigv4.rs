@@ -15,7 +15,7 @@ use sha2::Sha256;
 use self::canonical::Covered;
 use super::fault::{Code, Fault};
 use super::percent;
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";

@@ -3,6 +3,7 @@
 //! `arrivals/<seq>` says whose it is. Where two ids come to one number the later takes the next that is free; as nothing is ever removed,
 //! everybody who looks finds the same.
 
+use kingtide_core::hash::fnv1a;
 use kingtide_core::id::{RunId, TaskId};
 use kingtide_remote::record::{self, Arrival, RunDocument};
 use kingtide_remote::request::s3::{self, Condition};
@@ -63,12 +64,9 @@ pub(crate) fn total(client: &Client, settings: &Settings, run: RunId) -> Result<
     Ok(document.total)
 }
 
-/// FNV-1a, 64 bits, as for the keys of messages; it must never change between versions.
+/// It must never change between versions.
 fn number(total: u64, id: &str) -> i64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    i64::try_from(total + 1 + hash % SPREAD).unwrap_or(i64::MAX)
+    i64::try_from(total + 1 + fnv1a(id.as_bytes()) % SPREAD).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
-use kingtide_exec::hex;
+use kingtide_core::hex;
 use kingtide_remote::record::Place;
 use kingtide_remote::request::transport::{Body, Call, Surroundings, Transport};
 use serde_json::Value;

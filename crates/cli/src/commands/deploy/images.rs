@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use kingtide_core::cloud::template::Stack as Template;
 use kingtide_core::cloud::{self, WORKER_IMAGE, image};
+use kingtide_core::hash::fnv1a;
 use kingtide_core::project::aws::Architecture;
 use kingtide_core::project::{ImageSource, Job};
 use kingtide_remote::wire::{Ask, Base, Event, Registry, Repository};
@@ -276,20 +277,13 @@ fn params(site: &Site, template: &Template, ready: &mut Ready) -> Outcome<()> {
         })?;
         let folder = site.place.layout().root().join("aws").join("params");
         std::fs::create_dir_all(&folder)?;
-        let key = format!("params/{}-{:016x}.jsonl", job.name, hash(&text));
+        let key = format!("params/{}-{:016x}.jsonl", job.name, fnv1a(text.as_bytes()));
         let path = folder.join(format!("{}.jsonl", job.name));
         std::fs::write(&path, text)?;
         ready.files.insert(key.clone(), path.display().to_string());
         ready.parameters.insert(parameter, key);
     }
     Ok(())
-}
-
-/// FNV-1a, 64 bits: it tells one list from the one before, and guards nothing.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 fn refused(error: DockerError) -> Failure {

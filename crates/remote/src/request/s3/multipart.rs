@@ -8,7 +8,9 @@ use super::{Head, Place, bytes, place, unwritten};
 use crate::request::client::{Client, Wish};
 use crate::request::errors::RequestError;
 use crate::request::transport::Body;
-use crate::request::{hex, xml};
+use kingtide_core::hex;
+
+use crate::request::xml;
 
 const OPERATION: &str = "s3:PutObject";
 /// Up to here in one request.

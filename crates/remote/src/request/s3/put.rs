@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Head, place, unwritten};
 use crate::request::client::{Client, Wish};
 use crate::request::errors::RequestError;
-use crate::request::hex;
 use crate::request::transport::Body;
+use kingtide_core::hex;
 
 /// On what condition an object is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

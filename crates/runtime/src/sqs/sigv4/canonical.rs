@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::CONTENT_HASH;
 use crate::sqs::fault::{Code, Fault};
 use crate::sqs::percent;
-use kingtide_exec::hex;
+use kingtide_core::hex;
 
 pub(super) struct Covered<'a> {
     pub(super) head: &'a Parts,
