@@ -148,21 +148,27 @@ pub(super) fn alarms(
 
 /// Something lies in a queue that should be empty.
 fn queue_alarm(site: &mut Site<'_>, job: &Job, kind: &str, queue: &LogicalId, what: &str) -> LogicalId {
+    let description = format!("something of {} {what}", job.name);
+    let alarm = not_empty(site, job, description, queue, 300);
+    site.stack.add(id(job, kind), alarm)
+}
+
+/// An alarm that a queue has messages for whoever asks, looked at every `period_s` seconds.
+pub(super) fn not_empty(site: &Site<'_>, job: &Job, description: String, queue: &LogicalId, period_s: u32) -> Resource {
     let properties = json!({
-        "AlarmDescription": format!("something of {} {what}", job.name),
+        "AlarmDescription": description,
         "Namespace": "AWS/SQS",
         "MetricName": "ApproximateNumberOfMessagesVisible",
         "Dimensions": [{ "Name": "QueueName", "Value": queue.get("QueueName") }],
         "Statistic": "Maximum",
-        "Period": 300,
+        "Period": period_s,
         "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanThreshold",
         "Threshold": 0,
         "TreatMissingData": "notBreaching",
         "Tags": site.tags,
     });
-    let alarm = Resource::new("AWS::CloudWatch::Alarm", &origin(job), properties).noted("idle", "0.10 USD a month");
-    site.stack.add(id(job, kind), alarm)
+    Resource::new("AWS::CloudWatch::Alarm", &origin(job), properties).noted("idle", "0.10 USD a month")
 }
 
 /// Rules with all whom it concerns, as many to each as it bears.

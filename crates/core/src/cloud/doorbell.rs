@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::iam::{self, Statement};
 use super::template::{LogicalId, Resource};
-use super::{Site, id, origin, roles, starts};
+use super::{Site, alarms, id, origin, roles, starts};
 use crate::project::Job;
 use crate::project::aws::Doorbell;
 
@@ -81,25 +81,11 @@ fn pipe(site: &mut Site<'_>, job: &Job, machine: &LogicalId, unstarted: &Logical
 
 /// Whoever sends; edges only, so that a run ends when the alarm has had time to see an empty queue (`variables::LINGER_S`).
 fn alarm(site: &mut Site<'_>, job: &Job, machine: &LogicalId, queue: &LogicalId, unstarted: &LogicalId) -> Json {
-    let waiting = json!({
-        "AlarmDescription": format!("Messages for {} wait: a run begins", job.name),
-        "Namespace": "AWS/SQS",
-        "MetricName": "ApproximateNumberOfMessagesVisible",
-        "Dimensions": [{ "Name": "QueueName", "Value": queue.get("QueueName") }],
-        "Statistic": "Maximum",
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "Threshold": 0,
-        "TreatMissingData": "notBreaching",
-        "Tags": site.tags,
-    });
-    let waiting = Resource::new("AWS::CloudWatch::Alarm", &origin(job), waiting)
-        .noted("idle", "0.10 USD a month")
-        .noted(
-            "starts",
-            "1 to 2 minutes after a message was sent; up to 15 where nothing was asked of the queue for 6 hours",
-        );
+    let description = format!("Messages for {} wait: a run begins", job.name);
+    let waiting = alarms::not_empty(site, job, description, queue, 60).noted(
+        "starts",
+        "1 to 2 minutes after a message was sent; up to 15 where nothing was asked of the queue for 6 hours",
+    );
     let waiting = site.stack.add(id(job, "WaitingAlarm"), waiting);
     let role = starts::start_role(site, job, "DoorbellRole", machine);
     let input = json!({

@@ -66,6 +66,12 @@ pub(super) fn machine(
     let role = role(site, job, tasks, dispatcher);
     let mut places = Places::default();
     let definition = definition(site, job, dispatcher, &mut places);
+    let resource = resource(site, job, &role, &definition, places).after(queues.first());
+    site.stack.add(id(job, "Machine"), resource)
+}
+
+/// A state machine of a job.
+pub(super) fn resource(site: &Site<'_>, job: &Job, role: &LogicalId, definition: &Json, places: Places) -> Resource {
     let properties = json!({
         "StateMachineType": "STANDARD",
         "RoleArn": role.arn(),
@@ -73,8 +79,7 @@ pub(super) fn machine(
         "DefinitionSubstitutions": places.values(),
         "Tags": site.tags,
     });
-    let resource = Resource::new("AWS::StepFunctions::StateMachine", &origin(job), properties).after(queues.first());
-    site.stack.add(id(job, "Machine"), resource)
+    Resource::new("AWS::StepFunctions::StateMachine", &origin(job), properties)
 }
 
 /// In Amazon States Language, with JSONata.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::iam::Statement;
-use super::machine::Places;
+use super::machine::{self, Places};
 use super::template::{LogicalId, Resource, sub};
 use super::{Site, id, origin, roles, start};
 use crate::project::Job;
@@ -96,14 +96,7 @@ fn lookout(site: &mut Site<'_>, job: &Job) -> LogicalId {
             },
         },
     });
-    let properties = json!({
-        "StateMachineType": "STANDARD",
-        "RoleArn": role.arn(),
-        "DefinitionString": definition.to_string(),
-        "DefinitionSubstitutions": places.values(),
-        "Tags": site.tags,
-    });
-    let resource = Resource::new("AWS::StepFunctions::StateMachine", &origin(job), properties)
+    let resource = machine::resource(site, job, &role, &definition, places)
         .noted("idle", "nothing: 0.0001 USD for each start that it looks at");
     site.stack.add(id(job, "Lookout"), resource)
 }
