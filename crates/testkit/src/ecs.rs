@@ -2,7 +2,7 @@
 //! processes: a container of a compiled task definition is what its test starts for it. What else is asked of it is refused.
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 
-use crate::s3::http::{Answer, Connection};
+use crate::http::{self, Answer, Connection};
 
 /// How a task of a definition is started, with the variables of its overrides.
 type Start = Box<dyn Fn(&str, &BTreeMap<String, String>) -> Command + Send + Sync>;
@@ -30,6 +30,7 @@ struct Shared {
     tasks: BTreeMap<String, Task>,
     /// Which tasks a token has brought.
     tokens: BTreeMap<String, Vec<String>>,
+    events: Vec<Json>,
 }
 
 struct Task {
@@ -46,20 +47,13 @@ struct Task {
 impl Ecs {
     /// On a free port of this machine.
     pub fn start(start: impl Fn(&str, &BTreeMap<String, String>) -> Command + Send + Sync + 'static) -> Ecs {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let server = Ecs {
-            address,
+        let mut server = Ecs {
+            address: String::new(),
             shared: Arc::default(),
             start: Arc::new(Box::new(start)),
         };
-        let of_listener = server.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let server = of_listener.clone();
-                thread::spawn(move || server.serve(stream));
-            }
-        });
+        let serving = server.clone();
+        server.address = http::listen(move |stream| serving.serve(stream));
         server
     }
 
@@ -116,6 +110,11 @@ impl Ecs {
             .count()
     }
 
+    /// What EventBridge was told, which answers in the same place: the entries of `PutEvents`.
+    pub fn events(&self) -> Vec<Json> {
+        self.lock().events.clone()
+    }
+
     /// Sends a signal to a task that has not stopped.
     pub fn signal(&self, arn: &str, signal: Signal) {
         let shared = self.lock();
@@ -151,6 +150,11 @@ impl Ecs {
                 Some("StopTask") => {
                     self.stop(body["task"].as_str().unwrap_or_default());
                     Answer::ok(b"{}".to_vec())
+                }
+                Some("PutEvents") => {
+                    let entries = body["Entries"].as_array().cloned().unwrap_or_default();
+                    self.lock().events.extend(entries);
+                    Answer::ok(br#"{"FailedEntryCount":0}"#.to_vec())
                 }
                 _ => Answer {
                     status: 400,

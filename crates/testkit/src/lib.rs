@@ -5,6 +5,7 @@
 //! Whatever goes wrong panics: the caller is a test, and the text of the panic is what its reader sees.
 
 pub mod ecs;
+mod http;
 pub mod kill_loop;
 pub mod patience;
 pub mod processes;

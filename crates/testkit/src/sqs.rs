@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -91,6 +92,29 @@ pub fn up(project: &TestProject) -> (Running, Sqs) {
     let sqs = told["sqs"].as_str().expect("the queues listen");
     let address = sqs.strip_prefix("http://").expect("a URL").to_owned();
     (up, Sqs { address })
+}
+
+/// A project for its queues alone, by the `kingtide` that is built beside another executable.
+pub fn queues(executable: &str, names: &[&str]) -> (TestProject, Running, Sqs) {
+    let project = TestProject::new(kingtide(executable))
+        .toml("[project]\nname = \"queues\"\n[job.nobody]\ncommand = [\"true\"]\n");
+    let (up, sqs) = up(&project);
+    for queue in names {
+        sqs.ask("CreateQueue", &json!({ "QueueName": queue }))
+            .expect("it is made");
+    }
+    (project, up, sqs)
+}
+
+/// The binary of the command line, built beside another.
+pub fn kingtide(executable: &str) -> PathBuf {
+    let path = Path::new(executable).with_file_name("kingtide");
+    assert!(
+        path.exists(),
+        "`{}` is not there: cargo build --bin kingtide",
+        path.display()
+    );
+    path
 }
 
 /// Ends it politely.

@@ -1,16 +1,15 @@
 //! An S3 for tests, in memory: as much of it as `kingtide-remote` asks for, with conditional writes decided one after the other, and with faults on
-//! demand. `objects.rs` is what it does, `http.rs` how it is spoken with. Buckets are there when something is put into them.
+//! demand. `objects.rs` is what it does. Buckets are there when something is put into them.
 
-pub(crate) mod http;
 mod objects;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use self::http::{Answer, Request};
 use self::objects::Objects;
+use crate::http::{self, Answer, Request};
 
 /// A server; it ends with the test's process.
 #[derive(Clone)]
@@ -56,19 +55,12 @@ pub enum Harm {
 impl S3 {
     /// On a free port of this machine.
     pub fn start() -> S3 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let server = S3 {
-            address,
+        let mut server = S3 {
+            address: String::new(),
             shared: Arc::default(),
         };
-        let of_listener = server.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let server = of_listener.clone();
-                thread::spawn(move || server.serve(stream));
-            }
-        });
+        let serving = server.clone();
+        server.address = http::listen(move |stream| serving.serve(stream));
         server
     }
 

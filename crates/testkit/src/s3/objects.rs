@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
-use super::http::{Answer, Request, encode};
+use crate::http::{Answer, Request, encode};
 
 /// A page of a list has no more.
 const MOST_KEYS: usize = 1000;

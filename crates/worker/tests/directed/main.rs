@@ -2,7 +2,6 @@
 //! compiled task definitions, with our own queues and an S3 in memory. A worker gets a notice in mid-run, and a dispatcher is killed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,10 +10,9 @@ use kingtide_core::id::RunId;
 use kingtide_core::project::load;
 use kingtide_core::time::Timestamp;
 use kingtide_remote::record::{self, Keys, TaskDocument};
-use kingtide_testkit::TestProject;
 use kingtide_testkit::ecs::{Ecs, resolve};
 use kingtide_testkit::s3::S3;
-use kingtide_testkit::sqs::up;
+use kingtide_testkit::sqs::queues;
 use kingtide_testkit::states::{Answer, Call, Ending, Execution, Machine, Service};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -42,17 +40,6 @@ fn now() -> Timestamp {
     Timestamp(since.expect("after 1970").as_millis() as i64)
 }
 
-/// The binary of the command line, built beside the worker.
-fn kingtide() -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_BIN_EXE_kingtide-worker")).with_file_name("kingtide");
-    assert!(
-        path.exists(),
-        "`{}` is not there: cargo build --bin kingtide",
-        path.display()
-    );
-    path
-}
-
 /// The variables of a definition's container that does the work.
 fn environment(template: &Json, id: &str, name: &dyn Fn(&str) -> String) -> BTreeMap<String, String> {
     let containers = resolve(&template["Resources"][id]["Properties"]["ContainerDefinitions"], name);
@@ -72,13 +59,8 @@ fn a_run_is_directed_to_its_end_whoever_is_lost() {
     let project = project.unwrap_or_else(|| panic!("{findings:?}"));
     let stack = cloud::compile(&project, None).unwrap_or_else(|findings| panic!("{findings:?}"));
     let template = stack.template();
-    let queues =
-        TestProject::new(kingtide()).toml("[project]\nname = \"queues\"\n[job.nobody]\ncommand = [\"true\"]\n");
-    let (_up, sqs) = up(&queues);
-    for queue in ["SquareQueue", "SquareDeadLetters"] {
-        sqs.ask("CreateQueue", &json!({ "QueueName": queue }))
-            .expect("it is made");
-    }
+    let worker = env!("CARGO_BIN_EXE_kingtide-worker");
+    let (_queues, _up, sqs) = queues(worker, &["SquareQueue", "SquareDeadLetters"]);
     let s3 = S3::start();
     let lines: Vec<String> = (1..=TASKS).map(|n| json!({ "n": n }).to_string()).collect();
     s3.put(BUCKET, "stack/params", lines.join("\n").as_bytes());
@@ -103,7 +85,7 @@ fn a_run_is_directed_to_its_end_whoever_is_lost() {
     let address = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
     let of_start = address.clone();
     let ecs = Ecs::start(move |definition, overrides| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kingtide-worker"));
+        let mut command = Command::new(worker);
         command.env_clear().current_dir(&folder).stdin(Stdio::null());
         for name in ["PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));

@@ -3,9 +3,10 @@
 use kingtide_core::engine::event::TaskState;
 use kingtide_core::id::RunId;
 use kingtide_testkit::TestProject;
+use kingtide_testkit::sqs::kingtide;
 use serde_json::{Value, json};
 
-use crate::world::{World, kingtide};
+use crate::world::World;
 
 /// Says what it sees, whatever differs by place left out; leaves a result and an output; ends as it is told.
 const PROGRAM: &str = r#"#!/bin/sh
@@ -55,7 +56,7 @@ fn a_program_sees_the_same_here_and_there() {
     let messages = messages();
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
     let toml = format!("[project]\nname = \"p\"\n[job.j]\nparams = \"messages.jsonl\"\n{JOB}\n");
-    let here = TestProject::new(kingtide())
+    let here = TestProject::new(kingtide(env!("CARGO_BIN_EXE_kingtide-worker")))
         .toml(&toml)
         .file("messages.jsonl", &lines)
         .program("program", PROGRAM)

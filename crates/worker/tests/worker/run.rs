@@ -1,11 +1,7 @@
-//! A whole run: the real dispatcher starts real workers by way of an ECS that is a few lines long: its tasks are processes of this machine.
+//! A whole run: the real dispatcher starts real workers by way of a model of ECS whose tasks are processes of this machine.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use kingtide_core::cloud::rung::Rung;
 use kingtide_core::cloud::variables;
@@ -13,142 +9,29 @@ use kingtide_core::engine::event::TaskState;
 use kingtide_core::id::RunId;
 use kingtide_remote::record::{self, Keys, RunDocument, RunOutcome, TaskLine};
 use kingtide_testkit::Running;
+use kingtide_testkit::ecs::Ecs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::world::{BUCKET, World};
 
-/// A cluster: tasks by their ARNs, and how many launches there were by their tokens.
-#[derive(Clone, Default)]
-struct Ecs {
-    tasks: Arc<Mutex<BTreeMap<String, Child>>>,
-    tokens: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
-    /// What EventBridge was told, which answers in the same place.
-    told: Arc<Mutex<Vec<Value>>>,
-}
+const DEFINITION: &str = "definition";
 
-impl Ecs {
-    /// Its endpoint.
-    fn start(&self, worker: impl Fn() -> Command + Send + Sync + 'static) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (ecs, worker) = (self.clone(), Arc::new(worker));
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                ecs.serve(stream, &*worker);
-            }
-        });
-        format!("http://{address}")
-    }
-
-    fn serve(&self, stream: TcpStream, worker: &dyn Fn() -> Command) {
-        let mut reader = BufReader::new(stream);
-        let (mut target, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                if line.trim_end().is_empty() {
-                    break;
-                }
-                continue;
-            };
-            match name.to_ascii_lowercase().as_str() {
-                "x-amz-target" => target = value.to_owned(),
-                "content-length" => length = value.parse().expect("a length"),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).expect("the body");
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (status, answer) = match target.rsplit('.').next() {
-            Some("RunTask") => (200, self.run(&body, worker)),
-            Some("ListTasks") => (200, self.list(&body)),
-            Some("DescribeTasks") => (200, self.describe(&body)),
-            Some("PutEvents") => {
-                let mut told = self.told.lock().expect("nobody panics");
-                told.extend(body["Entries"].as_array().cloned().unwrap_or_default());
-                (200, json!({ "FailedEntryCount": 0 }))
-            }
-            _ => (400, json!({ "__type": "AccessDeniedException", "message": "not here" })),
-        };
-        let answer = answer.to_string();
-        let head = format!(
-            "HTTP/1.1 {status} So\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-            answer.len()
-        );
-        let stream = reader.get_mut();
-        let _ = stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(answer.as_bytes()));
-    }
-
-    fn run(&self, body: &Value, worker: &dyn Fn() -> Command) -> Value {
-        let token = body["clientToken"].as_str().expect("a token").to_owned();
-        let mut tokens = self.tokens.lock().expect("nobody panics");
-        let arns = tokens.entry(token.clone()).or_insert_with(|| {
-            let variables = body["overrides"]["containerOverrides"][0]["environment"]
-                .as_array()
-                .cloned();
-            let count = body["count"].as_u64().expect("a count");
-            let start = |number: u64| {
-                let mut command = worker();
-                for variable in variables.iter().flatten() {
-                    let text = |name: &str| variable[name].as_str().expect("a text");
-                    command.env(text("name"), text("value"));
-                }
-                let child = command
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .expect("it starts");
-                let arn = format!("arn:aws:ecs:eu-west-1:1:task/c/{token}-{number}");
-                self.tasks.lock().expect("nobody panics").insert(arn.clone(), child);
-                arn
-            };
-            (0..count).map(start).collect()
-        });
-        json!({ "tasks": arns.iter().map(|arn| self.task(arn)).collect::<Vec<_>>(), "failures": [] })
-    }
-
-    fn task(&self, arn: &str) -> Value {
-        let mut tasks = self.tasks.lock().expect("nobody panics");
-        let child = tasks.get_mut(arn).expect("it was started");
-        let ended = child.try_wait().expect("it can be asked");
-        let base = json!({
-            "taskArn": arn, "desiredStatus": "RUNNING", "taskDefinitionArn": "definition", "capacityProviderName": "FARGATE",
-            "pullStartedAt": 1.0, "containers": [{ "name": "job", "exitCode": ended.map(|status| status.code()) }],
-        });
-        let mut task = base;
-        task["lastStatus"] = json!(if ended.is_some() { "STOPPED" } else { "RUNNING" });
-        if ended.is_some() {
-            task["stoppedAt"] = json!(60.0);
-            task["stopCode"] = json!("EssentialContainerExited");
-        }
-        task
-    }
-
-    fn list(&self, body: &Value) -> Value {
-        let stopped = body["desiredStatus"] == "STOPPED";
-        let arns: Vec<String> = self.tasks.lock().expect("nobody panics").keys().cloned().collect();
-        let is_stopped = |arn: &String| self.task(arn)["lastStatus"] == "STOPPED";
-        json!({ "taskArns": arns.iter().filter(|arn| is_stopped(arn) == stopped).collect::<Vec<_>>() })
-    }
-
-    fn describe(&self, body: &Value) -> Value {
-        let arns = body["tasks"].as_array().expect("a list").iter();
-        let tasks: Vec<Value> = arns.map(|arn| self.task(arn.as_str().expect("a text"))).collect();
-        json!({ "tasks": tasks, "failures": [] })
-    }
+/// A cluster whose tasks are workers of this world.
+fn cluster(world: &Arc<World>) -> Ecs {
+    // The threads of the cluster outlive the test, and must not keep the queues.
+    let world = Arc::downgrade(world);
+    Ecs::start(move |_, overrides| {
+        let mut command = world.upgrade().expect("the test goes on").command();
+        command.envs(overrides).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    })
 }
 
 fn dispatcher(world: &World, endpoint: &str) -> Command {
     let mut command = world.command();
     let rung = Rung {
-        definition: "definition".to_owned(),
+        definition: DEFINITION.to_owned(),
         queue_url: world.sqs.url("work"),
         cpu: 1024,
         memory_mib: 2048,
@@ -179,11 +62,9 @@ fn a_run_is_opened_worked_off_and_written_down_also_when_its_dispatcher_is_lost(
         .map(|n| format!("{{\"n\":{n},\"code\":{}}}\n", i32::from(n == 4)))
         .collect();
     world.s3.put(BUCKET, "stack/params/1.jsonl", messages.as_bytes());
-    let ecs = Ecs::default();
     let world = Arc::new(world);
-    // The thread of the cluster outlives the test, and must not keep the queues.
-    let of_ecs = Arc::downgrade(&world);
-    let endpoint = ecs.start(move || of_ecs.upgrade().expect("the test goes on").command());
+    let ecs = cluster(&world);
+    let endpoint = ecs.endpoint();
     let keys = Keys::new("stack").run(RunId(1));
     let first = Running::start(dispatcher(&world, &endpoint));
     world.wait_for(&keys.begins());
@@ -222,8 +103,11 @@ fn a_run_is_opened_worked_off_and_written_down_also_when_its_dispatcher_is_lost(
         1,
         "both opened the same run"
     );
-    let started: usize = ecs.tokens.lock().expect("nobody panics").values().map(Vec::len).sum();
-    assert_eq!(started, 2, "the second dispatcher has started nobody again");
+    assert_eq!(
+        ecs.count(DEFINITION),
+        2,
+        "the second dispatcher has started nobody again"
+    );
     // The same event again, with another execution: it is taken.
     let mut again = dispatcher(&world, &endpoint);
     again.env(variables::EXECUTION, "weekly-2");
@@ -240,15 +124,13 @@ fn a_run_is_opened_worked_off_and_written_down_also_when_its_dispatcher_is_lost(
 fn who_wants_to_hear_of_a_run_that_will_be_late_is_told_by_an_event() {
     let world = World::new("command = [\"true\"]\ndeadline = \"1s\"\nexpected = \"10s\"\nmax_workers = 1");
     world.s3.put(BUCKET, "stack/params/1.jsonl", b"{}\n");
-    let ecs = Ecs::default();
     let world = Arc::new(world);
-    let of_ecs = Arc::downgrade(&world);
-    let endpoint = ecs.start(move || of_ecs.upgrade().expect("the test goes on").command());
-    let mut command = dispatcher(&world, &endpoint);
+    let ecs = cluster(&world);
+    let mut command = dispatcher(&world, &ecs.endpoint());
     command.env(variables::WARNS, "true");
     let running = Running::start(command);
     running.wait_within(std::time::Duration::from_secs(120)).expect_code(0);
-    let told = ecs.told.lock().expect("nobody panics");
+    let told = ecs.events();
     let late = told.iter().find(|entry| entry["DetailType"] == variables::EVENT_LATE);
     let detail = late.and_then(|entry| entry["Detail"].as_str()).expect("it was told");
     let detail: Value = serde_json::from_str(detail).expect("JSON");

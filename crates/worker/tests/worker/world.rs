@@ -1,7 +1,6 @@
 //! Queues, a bucket, and workers that are started, killed and waited for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::Command;
 
 use kingtide_core::cloud::{document, variables};
@@ -10,7 +9,7 @@ use kingtide_core::id::RunId;
 use kingtide_core::project::{Job, load};
 use kingtide_remote::record::{self, Keys, RunKeys, Standing, TaskDocument};
 use kingtide_testkit::s3::S3;
-use kingtide_testkit::sqs::{Sqs, up};
+use kingtide_testkit::sqs::{Sqs, queues};
 use kingtide_testkit::{Running, TestProject, patience};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,26 +34,9 @@ pub(crate) fn job(lines: &str) -> Job {
     project.unwrap_or_else(|| panic!("{findings:?}")).jobs["j"].clone()
 }
 
-/// The binary of the command line, built beside the worker.
-pub(crate) fn kingtide() -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_BIN_EXE_kingtide-worker")).with_file_name("kingtide");
-    assert!(
-        path.exists(),
-        "`{}` is not there: cargo build --bin kingtide",
-        path.display()
-    );
-    path
-}
-
 impl World {
     pub(crate) fn new(lines: &str) -> World {
-        let project =
-            TestProject::new(kingtide()).toml("[project]\nname = \"queues\"\n[job.nobody]\ncommand = [\"true\"]\n");
-        let (up, sqs) = up(&project);
-        for queue in ["work", "larger", "dead"] {
-            sqs.ask("CreateQueue", &json!({ "QueueName": queue }))
-                .expect("it is made");
-        }
+        let (project, up, sqs) = queues(env!("CARGO_BIN_EXE_kingtide-worker"), &["work", "larger", "dead"]);
         World {
             s3: S3::start(),
             sqs,
