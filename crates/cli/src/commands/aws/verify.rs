@@ -1,6 +1,7 @@
 //! A tiny project, deployed, run and removed again by this very executable; each claim is judged by what its commands say.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -166,7 +167,10 @@ struct Bench {
 impl Bench {
     fn new(region: Option<&str>) -> Outcome<Bench> {
         let folder = std::env::temp_dir().join(format!("kingtide-verify-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
+        // Nobody else's, and not one that was put there: what is in it is deployed.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
             .map_err(|error| Failure::new(format!("failed to make `{}`", folder.display())).because(error))?;
         let region = region.map_or_else(String::new, |region| format!("\n[aws]\nregion = \"{region}\"\n"));
         std::fs::write(folder.join("kingtide.toml"), format!("{PROJECT}{region}"))?;
